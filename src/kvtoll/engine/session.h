@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Generating text: prefill once, decode step by step, with greedy or sampled tokens, and batches
+// whose slots are refilled. Example: Session session(backend);  KVTOLL_TRY(auto out,
+// session.generate(prompt_ids, {.max_new_tokens = 64}));
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kvtoll/backends/backend.h"
+#include "kvtoll/core/clock.h"
+
+namespace kvtoll {
+
+struct Sampling {
+  double temperature = 0.0;  // 0: greedy
+  double top_p = 1.0;
+  uint64_t seed = 0;
+};
+
+struct GenerateOptions {
+  int max_new_tokens = 64;
+  std::vector<int32_t> stop_tokens;  // empty: run to max_new_tokens (what a measurement does)
+  Sampling sampling;
+  // Called for every new token; return false to stop (an interrupt). May be empty.
+  std::function<bool(int32_t token)> on_token;
+};
+
+struct StepTime {
+  int64_t context;    // cached tokens before the step, longest slot
+  Nanoseconds start;  // core/clock.h
+  Nanoseconds time;   // from the call to the token being known on the host
+  bool flushed;
+};
+
+struct Generation {
+  std::vector<int32_t> tokens;  // new tokens, the stop token included
+  bool stopped = false;         // a stop token ended it (otherwise: length)
+};
+
+struct BatchTiming {
+  Nanoseconds prefill;          // to the first token of every sequence
+  std::vector<StepTime> steps;  // decode steps
+};
+
+class Session {
+ public:
+  explicit Session(Backend& backend) : backend_(backend) {}
+
+  // One sequence in slot 0 (cleared first). Errors: those of the backend's steps.
+  Result<Generation> generate(std::span<const int32_t> prompt, const GenerateOptions& options);
+
+  // The measured workload: `batch` copies of one prompt, greedy, exactly new_tokens tokens each,
+  // end-of-sequence ignored. on_step(done) after each decode step; returning false interrupts
+  // (kInterrupted).
+  Result<BatchTiming> generate_fixed(std::span<const int32_t> prompt, int batch, int new_tokens,
+                                     const std::function<bool(int)>& on_step = {});
+  // The tokens of the last generate_fixed, slot 0.
+  const std::vector<int32_t>& last_tokens() const { return last_tokens_; }
+
+  // Many prompts through the backend's slots; a slot that finishes takes the next prompt.
+  // on_done(index, generation) in order of completion, returning false stops taking new prompts
+  // (kInterrupted).
+  Result<void> generate_queue(const std::vector<std::vector<int32_t>>& prompts,
+                              const GenerateOptions& options,
+                              const std::function<bool(size_t, const Generation&)>& on_done);
+
+ private:
+  Backend& backend_;
+  std::vector<int32_t> last_tokens_;
+};
+
+}  // namespace kvtoll
