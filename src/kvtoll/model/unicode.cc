@@ -1,0 +1,155 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/model/unicode.h"
+
+#include <utf8proc.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "kvtoll/core/check.h"
+
+namespace kvtoll {
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+struct Lead {
+  int continuation;   // bytes that must follow; -1: not the start of a character
+  uint8_t low, high;  // range of the first of them (Unicode table 3-7)
+};
+
+constexpr Lead lead_of(uint8_t byte) {
+  if (byte < 0x80) return {0, 0, 0};
+  if (byte < 0xC2) return {-1, 0, 0};
+  if (byte < 0xE0) return {1, 0x80, 0xBF};
+  if (byte == 0xE0) return {2, 0xA0, 0xBF};
+  if (byte == 0xED) return {2, 0x80, 0x9F};
+  if (byte < 0xF0) return {2, 0x80, 0xBF};
+  if (byte == 0xF0) return {3, 0x90, 0xBF};
+  if (byte < 0xF4) return {3, 0x80, 0xBF};
+  if (byte == 0xF4) return {3, 0x80, 0x8F};
+  return {-1, 0, 0};
+}
+
+CharClass class_of_category(int32_t code_point) {
+  switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+      return CharClass::kLetter;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return CharClass::kNumber;
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return CharClass::kSpace;
+    default:
+      // The controls with the White_Space property.
+      return (code_point >= 9 && code_point <= 13) || code_point == 0x85 ? CharClass::kSpace
+                                                                         : CharClass::kOther;
+  }
+}
+
+}  // namespace
+
+Utf8Step utf8_step(std::string_view text, size_t pos) {
+  const Lead lead = lead_of(static_cast<uint8_t>(text[pos]));
+  if (lead.continuation < 0) return {1, false, false};
+  for (int i = 1; i <= lead.continuation; ++i) {
+    if (pos + i >= text.size()) return {i, false, true};
+    const auto byte = static_cast<uint8_t>(text[pos + i]);
+    const bool good = i == 1 ? byte >= lead.low && byte <= lead.high : (byte & 0xC0) == 0x80;
+    if (!good) return {i, false, false};
+  }
+  return {lead.continuation + 1, true, false};
+}
+
+bool is_valid_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    if (static_cast<uint8_t>(text[i]) < 0x80) {
+      ++i;
+      continue;
+    }
+    const Utf8Step step = utf8_step(text, i);
+    if (!step.valid) return false;
+    i += step.length;
+  }
+  return true;
+}
+
+std::string valid_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const Utf8Step step = utf8_step(text, i);
+    out += step.valid ? text.substr(i, step.length) : kReplacement;
+    i += step.length;
+  }
+  return out;
+}
+
+CodePoint code_point_at(std::string_view valid_text, size_t pos) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(valid_text[pos + i]); };
+  const auto low6 = [&](size_t i) { return static_cast<char32_t>(byte(i) & 0x3F); };
+  const uint8_t lead = byte(0);
+  if (lead < 0x80) return {lead, 1};
+  if (lead < 0xE0) return {(lead & 0x1Fu) << 6 | low6(1), 2};
+  if (lead < 0xF0) return {(lead & 0x0Fu) << 12 | low6(1) << 6 | low6(2), 3};
+  return {(lead & 0x07u) << 18 | low6(1) << 12 | low6(2) << 6 | low6(3), 4};
+}
+
+void append_utf8(std::string& out, char32_t code_point) {
+  std::array<utf8proc_uint8_t, 4> bytes;
+  const auto n = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code_point), bytes.data());
+  out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(n));
+}
+
+CharClass char_class(char32_t code_point) {
+  static const std::array<CharClass, 128> kAscii = [] {
+    std::array<CharClass, 128> table;
+    for (int c = 0; c < 128; ++c) table[c] = class_of_category(c);
+    return table;
+  }();
+  if (code_point < 128) return kAscii[code_point];
+  return class_of_category(static_cast<int32_t>(code_point));
+}
+
+bool is_word_character(char32_t c) {
+  // Alphabetic, marks, decimal digits, connector punctuation, join controls (UTS 18, Annex C).
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
+      return true;
+    default:
+      break;
+  }
+  const bool circled_or_squared = (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+                                  (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+  return char_class(c) == CharClass::kLetter || circled_or_squared || c == 0x200C || c == 0x200D;
+}
+
+std::string nfc(std::string_view valid_text) {
+  bool changes = false;
+  for (char c : valid_text)  // below U+0300 (lead byte CC) nothing composes or decomposes
+    changes |= static_cast<uint8_t>(c) >= 0xCC;
+  if (!changes) return std::string(valid_text);
+  utf8proc_uint8_t* normal = nullptr;
+  const auto n = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid_text.data()),
+                              static_cast<utf8proc_ssize_t>(valid_text.size()), &normal,
+                              static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  KVTOLL_CHECK(n >= 0, "utf8proc_map: {}", utf8proc_errmsg(n));
+  std::string out(reinterpret_cast<const char*>(normal), static_cast<size_t>(n));
+  std::free(normal);
+  return out;
+}
+
+}  // namespace kvtoll
