@@ -36,6 +36,8 @@ struct KvFormat {
   std::optional<int> residual;
 
   bool quantized() const { return scheme != KvScheme::kNone; }
+  // NAME[:option=value,...]. Errors: kUsage, as KvPolicy::parse.
+  static Result<KvFormat> parse(std::string_view spec);
   std::string to_string() const;  // name and the options that differ from the name's defaults
   bool operator==(const KvFormat&) const = default;
 };
