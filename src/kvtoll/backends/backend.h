@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtoll/cache/schedule.h"
 #include "kvtoll/core/memory_tag.h"
 #include "kvtoll/core/result.h"
 #include "kvtoll/core/trace.h"
@@ -25,13 +26,9 @@ enum class Attention : uint8_t {
   kFused
 };  // materialize: Hugging Face's work, kernel by kernel
 enum class Launch : uint8_t { kEager, kGraph };
-// Exact: the prompt's own attention reads exact keys and values (Hugging Face). Quantized: reads
-// back what was stored.
+// Exact: the prompt's own attention reads exact keys and values (Hugging Face). Quantized: the
+// prompt's keys and values are stored first, and its attention reads back what was stored.
 enum class Prefill : uint8_t { kExact, kQuantized };
-enum class FlushRule : uint8_t {
-  kAppend,
-  kRequantizeAll
-};  // kRequantizeAll: the library's, bit for bit
 
 struct BackendOptions {
   DType weights =
@@ -84,12 +81,14 @@ class Backend {
   // Allocates cache, activations and workspace. Errors: kOutOfMemory with the predicted footprint
   // and what was free; kUnsupported where no kernel serves a format (names the ones that exist).
   virtual Result<void> reserve(const CacheRequest& request) = 0;
+  virtual int slots() const = 0;               // of the last reserve()
   virtual void clear_slot(int slot) = 0;       // forget a sequence; memory stays
   virtual int64_t length(int slot) const = 0;  // cached tokens
 
-  // --- one step, in this order. begin_step() returns false when a captured graph replayed the
-  // whole step: the operations and end_step() must then not be called. Errors: kUnsupported from a
-  // flush whose shape the real library refuses.
+  // --- one step, in this order, bracketed by a trace::StepScope that the backend opens in
+  // begin_step() and closes in end_step(). begin_step() returns false when a captured graph
+  // replayed the whole step: the operations and end_step() must then not be called. Errors:
+  // kUnsupported from a flush whose shape the real library refuses.
   virtual Result<bool> begin_step(const StepInput& input) = 0;
   virtual void embed() = 0;                  // x = E[token]
   virtual void norm_qkv(int layer) = 0;      // q, k, v = W_qkv RMSNorm(x) (+ bias)

@@ -15,6 +15,11 @@
 
 namespace kvtoll {
 
+// How a flush writes. kAppend: stores whose groups do not move (KvStore::append_only) get only the
+// residual and new tokens; others are rebuilt. kRequantizeAll: every store is rebuilt from its own
+// dequantized values at each flush, as the library does, bit for bit.
+enum class FlushRule : uint8_t { kAppend, kRequantizeAll };
+
 class CacheSchedule {
  public:
   explicit CacheSchedule(int residual_length) : residual_length_(residual_length) {}

@@ -13,14 +13,9 @@
 
 #include "kvtoll/backends/backend.h"
 #include "kvtoll/core/clock.h"
+#include "kvtoll/engine/sampler.h"
 
 namespace kvtoll {
-
-struct Sampling {
-  double temperature = 0.0;  // 0: greedy
-  double top_p = 1.0;
-  uint64_t seed = 0;
-};
 
 struct GenerateOptions {
   int max_new_tokens = 64;
@@ -28,6 +23,8 @@ struct GenerateOptions {
   Sampling sampling;
   // Called for every new token; return false to stop (an interrupt). May be empty.
   std::function<bool(int32_t token)> on_token;
+  // Called before on_token with the logits that the token was chosen from, [vocab]. May be empty.
+  std::function<void(std::span<const float> logits)> on_logits;
 };
 
 struct StepTime {

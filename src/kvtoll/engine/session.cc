@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/engine/session.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "kvtoll/engine/step.h"
+
+namespace kvtoll {
+namespace {
+
+Error interrupted_after(int64_t done, const char* what) {
+  return {ErrorKind::kInterrupted, fmt::format("interrupted after {} {}", done, what)};
+}
+
+Result<void> prefill(Backend& backend, int slot, std::span<const int32_t> prompt) {
+  if (prompt.empty()) return usage_error("the prompt is empty: it must hold at least one token");
+  const SlotTokens tokens[] = {{slot, 0, prompt}};
+  return run_step(backend, {.slots = tokens, .prefill = true});
+}
+
+// One sequence of a batch: its sampler and what came out so far.
+class Sequence {
+ public:
+  Sequence(size_t index, int slot, const GenerateOptions& options)
+      : index_(index), slot_(slot), options_(options), sampler_(options.sampling, index) {}
+
+  size_t index() const { return index_; }
+  int slot() const { return slot_; }
+  const Generation& generation() const { return generation_; }
+
+  // Takes the token of the step's `row`; returns false when the sequence is finished.
+  bool advance(Backend& backend, int row) {
+    const int32_t token = options_.sampling.greedy()
+                              ? backend.next_tokens()[static_cast<size_t>(row)]
+                              : sampler_.pick(backend.logits(row));
+    if (options_.on_logits) options_.on_logits(backend.logits(row));
+    generation_.tokens.push_back(token);
+    const auto& stops = options_.stop_tokens;
+    generation_.stopped = std::ranges::find(stops, token) != stops.end();
+    const bool wanted = !options_.on_token || options_.on_token(token);
+    return wanted && !generation_.stopped &&
+           static_cast<int>(generation_.tokens.size()) < options_.max_new_tokens;
+  }
+
+  // What the slot feeds to the next step: its last token, explicitly unless it is the argmax.
+  SlotTokens next(const Backend& backend) const {
+    std::span<const int32_t> tokens;
+    if (!options_.sampling.greedy()) tokens = {&generation_.tokens.back(), 1};
+    return {slot_, backend.length(slot_), tokens};
+  }
+
+ private:
+  size_t index_;
+  int slot_;
+  const GenerateOptions& options_;
+  Sampler sampler_;
+  Generation generation_;
+};
+
+}  // namespace
+
+Result<Generation> Session::generate(std::span<const int32_t> prompt,
+                                     const GenerateOptions& options) {
+  backend_.clear_slot(0);
+  KVTOLL_TRY_VOID(prefill(backend_, 0, prompt));
+  Sequence sequence(0, 0, options);
+  bool more = sequence.advance(backend_, 0);
+  while (more) {
+    const SlotTokens tokens[] = {sequence.next(backend_)};
+    KVTOLL_TRY_VOID(run_step(backend_, {.slots = tokens}));
+    more = sequence.advance(backend_, 0);
+  }
+  return sequence.generation();
+}
+
+Result<BatchTiming> Session::generate_fixed(std::span<const int32_t> prompt, int batch,
+                                            int new_tokens,
+                                            const std::function<bool(int)>& on_step) {
+  BatchTiming timing;
+  last_tokens_.clear();
+  for (int slot = 0; slot < batch; ++slot) backend_.clear_slot(slot);
+  const Nanoseconds begin = now();
+  for (int slot = 0; slot < batch; ++slot) {
+    KVTOLL_TRY_VOID(prefill(backend_, slot, prompt));
+    const int32_t first = backend_.next_tokens()[0];  // waits for the step
+    if (slot == 0) last_tokens_.push_back(first);
+  }
+  timing.prefill = now() - begin;
+  timing.steps.reserve(static_cast<size_t>(std::max(0, new_tokens - 1)));
+  std::vector<SlotTokens> slots(static_cast<size_t>(batch));
+  for (int done = 1; done < new_tokens; ++done) {
+    const int64_t context = backend_.length(0);
+    for (int slot = 0; slot < batch; ++slot)
+      slots[static_cast<size_t>(slot)] = {slot, backend_.length(slot), {}};
+    const Nanoseconds start = now();
+    KVTOLL_TRY_VOID(run_step(backend_, {.slots = slots}));
+    last_tokens_.push_back(backend_.next_tokens()[0]);
+    timing.steps.push_back({context, start, now() - start, backend_.last_step_flushed()});
+    if (on_step && !on_step(done))
+      return tl::unexpected<Error>(interrupted_after(done, "decode steps"));
+  }
+  return timing;
+}
+
+Result<void> Session::generate_queue(
+    const std::vector<std::vector<int32_t>>& prompts, const GenerateOptions& options,
+    const std::function<bool(size_t, const Generation&)>& on_done) {
+  std::vector<int> free;
+  for (int slot = backend_.slots() - 1; slot >= 0; --slot) free.push_back(slot);
+  std::vector<Sequence> running;
+  size_t next = 0, finished = 0;
+  bool wanted = true;
+  const auto finish = [&](const Sequence& sequence) {
+    free.push_back(sequence.slot());
+    ++finished;
+    if (!on_done(sequence.index(), sequence.generation())) wanted = false;
+  };
+  while (wanted && (next < prompts.size() || !running.empty())) {
+    while (wanted && next < prompts.size() && !free.empty()) {
+      Sequence sequence(next, free.back(), options);
+      free.pop_back();
+      backend_.clear_slot(sequence.slot());
+      KVTOLL_TRY_VOID(prefill(backend_, sequence.slot(), prompts[next++]));
+      if (sequence.advance(backend_, 0)) {
+        running.push_back(std::move(sequence));
+      } else {
+        finish(sequence);
+      }
+    }
+    if (!wanted || running.empty()) continue;
+    std::vector<SlotTokens> step;
+    for (const Sequence& sequence : running) step.push_back(sequence.next(backend_));
+    KVTOLL_TRY_VOID(run_step(backend_, {.slots = step}));
+    std::vector<Sequence> still;
+    for (size_t i = 0; i < running.size(); ++i) {
+      if (running[i].advance(backend_, static_cast<int>(i))) {
+        still.push_back(std::move(running[i]));
+      } else {
+        finish(running[i]);
+      }
+    }
+    running = std::move(still);
+  }
+  if (!wanted && finished < prompts.size())
+    return tl::unexpected<Error>(
+        interrupted_after(static_cast<int64_t>(finished), "finished prompts"));
+  return {};
+}
+
+}  // namespace kvtoll
