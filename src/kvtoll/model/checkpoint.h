@@ -71,10 +71,13 @@ class Checkpoint {
   DType dtype() const { return dtype_; }                 // the dtype most weights are stored in
   // False for a file that has the metadata but not the weights (a GGUF head).
   virtual bool has_weights() const = 0;
+  // Why there are none and what to do; empty where there are.
+  virtual std::string weights_problem() const { return {}; }
   // Errors: kInput naming file and tensor when missing, of the wrong shape or outside the file.
-  // Float dtypes only: GGUF's quantized blocks come out as fp16 (or fp32 where a value does not
-  // fit).
-  virtual Result<HostTensor> tensor(WeightRole role, int layer) const = 0;
+  // Float dtypes only, as stored. GGUF's quantized blocks are decoded: exactly for `blocks_as`
+  // kF32, else rounded to that dtype (a tensor with a value that does not fit fp16 comes as fp32).
+  virtual Result<HostTensor> tensor(WeightRole role, int layer,
+                                    DType blocks_as = DType::kF16) const = 0;
   // Set only for synthetic checkpoints.
   virtual std::optional<SyntheticRule> synthetic(WeightRole role, int layer) const {
     (void)role, (void)layer;

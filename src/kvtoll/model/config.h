@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kvtoll/core/result.h"
@@ -13,7 +14,8 @@
 namespace kvtoll {
 
 enum class ModelFamily : uint8_t { kLlama, kQwen2, kQwen3 };
-enum class RopeScaling : uint8_t { kNone, kLlama3, kYarn };
+// kFreqFactors: each pair's frequency is divided by a stored factor; how GGUF carries Llama 3's.
+enum class RopeScaling : uint8_t { kNone, kLlama3, kYarn, kFreqFactors };
 
 struct RopeConfig {
   double theta = 10000.0;
@@ -24,6 +26,7 @@ struct RopeConfig {
   double beta_fast = 32.0, beta_slow = 1.0,
          attention_factor = 0.0;  // YaRN; attention_factor 0: derived from factor
   bool yarn_truncate = true;
+  std::vector<float> freq_factors;  // [head_dim / 2]; empty in a GGUF head without its weights
 };
 
 struct ModelConfig {
@@ -51,13 +54,16 @@ struct ModelConfig {
   int gqa() const { return heads / kv_heads; }
 };
 
+std::string_view family_name(ModelFamily family);         // "llama", "qwen2", "qwen3"
+std::string_view rope_scaling_name(RopeScaling scaling);  // "none", "llama3", "yarn", ...
+
 // Errors: kInput when a value is missing, not finite, absurd or inconsistent; `where` names the
 // file.
 Result<void> validate(const ModelConfig& config, const std::string& where);
 
 // cos/sin frequency of each rotated pair, [head_dim / 2], and the factor cos and sin are multiplied
 // by (YaRN; otherwise 1). Source: transformers modeling_rope_utils (default, llama3, yarn). Pair i
-// is (i, i + head_dim/2).
+// is (i, i + head_dim/2). `config` must be valid.
 struct RopeTable {
   std::vector<float> inv_freq;
   float attention_factor = 1.0f;
