@@ -143,7 +143,7 @@ void PreTokenizer::run(size_t stage, std::string_view text, const Sink& sink) co
   if (stage == stages_.size()) return sink(text);
   std::string prefixed;
   if (stages_[stage].prefix_space && text.front() != ' ') {
-    prefixed = " " + std::string(text);
+    prefixed.append(1, ' ').append(text);
     text = prefixed;
   }
   for (size_t pos = 0; pos < text.size();) {

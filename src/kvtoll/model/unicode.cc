@@ -4,13 +4,26 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <span>
 
 #include "kvtoll/core/check.h"
 
 namespace kvtoll {
 namespace {
+
+struct CodePointRange {
+  char32_t first, last;
+};
+#include "kvtoll/model/unicode_tables.inc"
+
+bool contains(std::span<const CodePointRange> ranges, char32_t c) {
+  const auto at = std::lower_bound(ranges.begin(), ranges.end(), c,
+                                   [](const CodePointRange& r, char32_t x) { return r.last < x; });
+  return at != ranges.end() && at->first <= c;
+}
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
@@ -48,11 +61,26 @@ CharClass class_of_category(int32_t code_point) {
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
       return CharClass::kSpace;
+    case UTF8PROC_CATEGORY_CN:  // unassigned, as far as this utf8proc knows
+      if (contains(kYoungerLetters, static_cast<char32_t>(code_point))) return CharClass::kLetter;
+      if (contains(kYoungerNumbers, static_cast<char32_t>(code_point))) return CharClass::kNumber;
+      return CharClass::kOther;
     default:
       // The controls with the White_Space property.
       return (code_point >= 9 && code_point <= 13) || code_point == 0x85 ? CharClass::kSpace
                                                                          : CharClass::kOther;
   }
+}
+
+void append_nfc(std::string& out, std::string_view text) {
+  if (text.empty()) return;
+  utf8proc_uint8_t* normal = nullptr;
+  const auto n = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                              static_cast<utf8proc_ssize_t>(text.size()), &normal,
+                              static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  KVTOLL_CHECK(n >= 0, "utf8proc_map: {}", utf8proc_errmsg(n));
+  out.append(reinterpret_cast<const char*>(normal), static_cast<size_t>(n));
+  std::free(normal);
 }
 
 }  // namespace
@@ -138,17 +166,22 @@ bool is_word_character(char32_t c) {
 }
 
 std::string nfc(std::string_view valid_text) {
-  bool changes = false;
-  for (char c : valid_text)  // below U+0300 (lead byte CC) nothing composes or decomposes
-    changes |= static_cast<uint8_t>(c) >= 0xCC;
-  if (!changes) return std::string(valid_text);
-  utf8proc_uint8_t* normal = nullptr;
-  const auto n = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid_text.data()),
-                              static_cast<utf8proc_ssize_t>(valid_text.size()), &normal,
-                              static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  KVTOLL_CHECK(n >= 0, "utf8proc_map: {}", utf8proc_errmsg(n));
-  std::string out(reinterpret_cast<const char*>(normal), static_cast<size_t>(n));
-  std::free(normal);
+  const auto may_change = [](char c) { return static_cast<uint8_t>(c) >= 0xCC; };
+  if (std::none_of(valid_text.begin(), valid_text.end(), may_change))  // all below U+0300
+    return std::string(valid_text);
+  std::string out;
+  out.reserve(valid_text.size());
+  size_t done = 0;
+  for (size_t pos = 0; pos < valid_text.size();) {
+    const CodePoint c = code_point_at(valid_text, pos);
+    if (contains(kPlainStarters, c.value)) {
+      append_nfc(out, valid_text.substr(done, pos - done));
+      out += valid_text.substr(pos, c.length);
+      done = pos + c.length;
+    }
+    pos += c.length;
+  }
+  append_nfc(out, valid_text.substr(done));
   return out;
 }
 

@@ -37,7 +37,8 @@ enum class CharClass : uint8_t { kOther, kLetter, kNumber, kSpace };  // rest, \
 CharClass char_class(char32_t code_point);
 bool is_word_character(char32_t code_point);  // \w
 
-// Normalization form C of valid UTF-8.
+// Normalization form C of valid UTF-8, with the tables that Hugging Face's `tokenizers` normalizes
+// with: they are of Unicode 9, so marks that are younger stay where they are.
 std::string nfc(std::string_view valid_text);
 
 }  // namespace kvtoll

@@ -1,0 +1,191 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/model/chat.h"
+
+#include <algorithm>
+
+namespace kvtoll {
+namespace {
+
+constexpr std::string_view kR1Bos = "<｜begin▁of▁sentence｜>", kR1User = "<｜User｜>",
+                           kR1Assistant = "<｜Assistant｜>", kR1End = "<｜end▁of▁sentence｜>";
+constexpr std::string_view kEndOfThought = "</think>";
+
+bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+std::string strip(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r\n\f\v";
+  const size_t begin = text.find_first_not_of(kSpaces);
+  if (begin == text.npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1));
+}
+
+// The value of the quoted literal that starts at `pos`; `pos` moves behind it. Escapes as in Jinja.
+std::string read_literal(std::string_view text, size_t& pos) {
+  const char quote = text[pos++];
+  std::string value;
+  for (; pos < text.size() && text[pos] != quote; ++pos) {
+    char c = text[pos];
+    if (c == '\\' && pos + 1 < text.size()) {
+      c = text[++pos];
+      if (c == 'n') c = '\n';
+      if (c == 't') c = '\t';
+    }
+    value += c;
+  }
+  if (pos < text.size()) ++pos;
+  return value;
+}
+
+// Every string literal inside {{ }} and {% %}, in order.
+std::vector<std::string> literals(std::string_view text) {
+  std::vector<std::string> found;
+  bool code = false;
+  for (size_t pos = 0; pos < text.size();) {
+    const std::string_view two = text.substr(pos, 2);
+    if (!code && (two == "{{" || two == "{%")) {
+      code = true;
+      pos += 2;
+    } else if (code && (two == "}}" || two == "%}")) {
+      code = false;
+      pos += 2;
+    } else if (code && (text[pos] == '\'' || text[pos] == '"')) {
+      found.push_back(read_literal(text, pos));
+    } else {
+      ++pos;
+    }
+  }
+  return found;
+}
+
+std::string after_thought(const std::string& content) {
+  const size_t end = content.rfind(kEndOfThought);
+  return end == content.npos ? content : content.substr(end + kEndOfThought.size());
+}
+
+// Several system messages: this family's templates either join them or keep the last.
+std::string r1_system(std::string_view chat_template, const std::vector<ChatMessage>& messages) {
+  const bool joins = has(chat_template, "is_first_sp");
+  std::string system;
+  bool first = true;
+  for (const ChatMessage& message : messages) {
+    if (message.role != "system") continue;
+    system = joins && !first ? system + "\n\n" + message.content : message.content;
+    first = false;
+  }
+  return system;
+}
+
+std::string render_r1(std::string_view chat_template, const std::vector<ChatMessage>& messages) {
+  std::string text(kR1Bos);
+  text += r1_system(chat_template, messages);
+  for (const ChatMessage& message : messages) {
+    if (message.role == "user") text.append(kR1User).append(message.content);
+    if (message.role == "assistant")
+      text.append(kR1Assistant).append(after_thought(message.content)).append(kR1End);
+  }
+  // Some of these templates leave <think> to the model; its authors advise to enforce it.
+  return text.append(kR1Assistant).append("<think>\n");
+}
+
+// The system message a ChatML template writes when the conversation has none.
+std::string chatml_default_system(const std::vector<std::string>& all) {
+  constexpr std::string_view kStart = "<|im_start|>system\n", kEnd = "<|im_end|>";
+  for (const std::string& literal : all) {
+    const size_t end = literal.find(kEnd);
+    if (literal.starts_with(kStart) && end != literal.npos)
+      return literal.substr(kStart.size(), end - kStart.size());
+  }
+  return "";
+}
+
+std::string chatml_history(std::string_view chat_template, const ChatMessage& message) {
+  if (message.role != "assistant" || !has(chat_template, kEndOfThought)) return message.content;
+  const std::string content = after_thought(message.content);
+  return content.substr(std::min(content.find_first_not_of('\n'), content.size()));
+}
+
+std::string render_chatml(std::string_view chat_template,
+                          const std::vector<ChatMessage>& messages) {
+  const std::vector<std::string> all = literals(chat_template);
+  std::string text;
+  const auto add = [&](std::string_view role, std::string_view content) {
+    text.append("<|im_start|>").append(role).append("\n").append(content).append("<|im_end|>\n");
+  };
+  const std::string system = chatml_default_system(all);
+  if (!system.empty() && (messages.empty() || messages.front().role != "system"))
+    add("system", system);
+  for (const ChatMessage& message : messages)
+    add(message.role, chatml_history(chat_template, message));
+  text += "<|im_start|>assistant\n";
+  const bool thinks =
+      std::find(all.begin(), all.end(), "<|im_start|>assistant\n<think>\n") != all.end();
+  return thinks ? text + "<think>\n" : text;
+}
+
+// Llama 3.1 and later open with a system message that states dates. Where the template asks for
+// today's date we write the one it falls back to, so that a prompt is the same on every day.
+std::string llama3_dates(std::string_view chat_template) {
+  std::string date = "26 Jul 2024";
+  constexpr std::string_view kSet = "set date_string = \"";
+  if (const size_t at = chat_template.rfind(kSet); at != chat_template.npos) {
+    size_t pos = at + kSet.size() - 1;
+    date = read_literal(chat_template, pos);
+  }
+  return "Cutting Knowledge Date: December 2023\nToday Date: " + date + "\n\n";
+}
+
+std::string render_llama3(std::string_view chat_template,
+                          const std::vector<ChatMessage>& messages) {
+  std::string text = "<|begin_of_text|>";
+  const auto add = [&](std::string_view role, std::string_view content) {
+    text.append("<|start_header_id|>").append(role).append("<|end_header_id|>\n\n");
+    text.append(content).append("<|eot_id|>");
+  };
+  size_t next = 0;
+  if (has(chat_template, "Cutting Knowledge Date")) {
+    const bool given = !messages.empty() && messages.front().role == "system";
+    add("system", llama3_dates(chat_template) + (given ? strip(messages.front().content) : ""));
+    next = given ? 1 : 0;
+  }
+  for (; next < messages.size(); ++next) add(messages[next].role, strip(messages[next].content));
+  return text + "<|start_header_id|>assistant<|end_header_id|>\n\n";
+}
+
+}  // namespace
+
+Result<ChatFormat> recognize_chat_format(std::string_view chat_template, const std::string& where) {
+  if (strip(chat_template).empty())
+    return input_error("{}: the model has no chat template; pass the prompt as it is with --raw",
+                       where);
+  if (has(chat_template, kR1User) && has(chat_template, kR1Assistant) &&
+      has(chat_template, kEndOfThought))
+    return ChatFormat::kR1Distill;
+  if (has(chat_template, "<|start_header_id|>") && has(chat_template, "<|end_header_id|>") &&
+      has(chat_template, "<|eot_id|>"))
+    return ChatFormat::kLlama3;
+  // <|im_sep|>: Phi-4. strftime_now, Reasoning Mode: SmolLM3. Relatives that add text of their own.
+  const bool relative = has(chat_template, "<|im_sep|>") || has(chat_template, "strftime_now") ||
+                        has(chat_template, "Reasoning Mode");
+  if (has(chat_template, "<|im_start|>") && has(chat_template, "<|im_end|>") && !relative)
+    return ChatFormat::kChatMl;
+  return input_error(
+      "{}: the chat template is none of R1-Distill, ChatML and Llama 3; write the prompt in the "
+      "model's own format and pass it as it is with --raw",
+      where);
+}
+
+std::string render_chat(ChatFormat format, std::string_view chat_template,
+                        const std::vector<ChatMessage>& messages) {
+  switch (format) {
+    case ChatFormat::kR1Distill:
+      return render_r1(chat_template, messages);
+    case ChatFormat::kChatMl:
+      return render_chatml(chat_template, messages);
+    case ChatFormat::kLlama3:
+      return render_llama3(chat_template, messages);
+  }
+  return "";
+}
+
+}  // namespace kvtoll
