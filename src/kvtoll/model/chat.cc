@@ -159,7 +159,7 @@ Result<ChatFormat> recognize_chat_format(std::string_view chat_template, const s
     return input_error("{}: the model has no chat template; pass the prompt as it is with --raw",
                        where);
   if (has(chat_template, kR1User) && has(chat_template, kR1Assistant) &&
-      has(chat_template, kEndOfThought))
+      has(chat_template, "split('</think>')[-1]"))
     return ChatFormat::kR1Distill;
   if (has(chat_template, "<|start_header_id|>") && has(chat_template, "<|end_header_id|>") &&
       has(chat_template, "<|eot_id|>"))

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "kvtoll/model/bpe_tokenizer.h"
+#include "kvtoll/model/model_path.h"
 #include "kvtoll/model/unicode.h"
 
 namespace kvtoll {
@@ -17,12 +18,14 @@ Result<std::shared_ptr<const Tokenizer>> open_tokenizer(const std::string& model
         "{}: a synthetic model has no tokenizer: give token ids (--token-ids), or the folder or "
         "GGUF file of a real model",
         model);
+  // tokenizer.json itself may be named too: its folder is meant.
   const std::filesystem::path path(model);
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return read_tokenizer_json(path);
-  if (path.filename() == "tokenizer.json" && std::filesystem::exists(path, error))
+  if (path.filename() == "tokenizer.json" && std::filesystem::is_regular_file(path, error))
     return read_tokenizer_json(path.parent_path());
-  return input_error("{}: no such model: give a folder with tokenizer.json or a .gguf file", model);
+  KVTOLL_TRY(const ModelPath where, resolve_model(model));
+  if (where.source == ModelSource::kFolder) return read_tokenizer_json(where.path);
+  return read_tokenizer_gguf(where.path);
 }
 
 Result<std::vector<int32_t>> parse_token_ids(std::string_view text, int vocab_size,
