@@ -110,6 +110,7 @@ struct KernelRow {
   std::string name, category, part;
   int64_t calls = 0, time_ns = 0, declared_bytes = 0;
   std::optional<int64_t> measured_dram_bytes;
+  double mean_ns = 0.0, p50_ns = 0.0, p99_ns = 0.0, gb_s = 0.0;
 };
 
 struct CategoryTime {
@@ -120,7 +121,8 @@ struct CategoryTime {
 // A stretch of traced steps; windows of two records at the same context are compared pairwise.
 struct TraceWindow {
   std::string at;  // start, middle, end
-  int64_t context = 0, steps = 0, window_ns = 0, busy_ns = 0, overlap_ns = 0;
+  int64_t context = 0, steps = 0, window_ns = 0, busy_ns = 0, overlap_ns = 0, launches = 0,
+          host_api_ns = 0;
   std::map<std::string, int64_t> category_ns;  // the eight and idle
 };
 

@@ -91,7 +91,8 @@ template <class A>
 void fields(A& a, KernelRow& x) {
   a("name", x.name), a("category", x.category), a("part", x.part), a("calls", x.calls);
   a("time_ns", x.time_ns), a("declared_bytes", x.declared_bytes);
-  a("measured_dram_bytes", x.measured_dram_bytes);
+  a("measured_dram_bytes", x.measured_dram_bytes), a("mean_ns", x.mean_ns);
+  a("p50_ns", x.p50_ns), a("p99_ns", x.p99_ns), a("gb_s", x.gb_s);
 }
 
 template <class A>
@@ -102,7 +103,8 @@ void fields(A& a, CategoryTime& x) {
 template <class A>
 void fields(A& a, TraceWindow& x) {
   a("at", x.at), a("context", x.context), a("steps", x.steps), a("window_ns", x.window_ns);
-  a("busy_ns", x.busy_ns), a("overlap_ns", x.overlap_ns), a("category_ns", x.category_ns);
+  a("busy_ns", x.busy_ns), a("overlap_ns", x.overlap_ns), a("launches", x.launches);
+  a("host_api_ns", x.host_api_ns), a("category_ns", x.category_ns);
 }
 
 template <class A>

@@ -163,6 +163,10 @@ constexpr SchemaField kFields[] = {
     {"kernels[].time_ns", I, kAll, "ns", "sum over the calls"},
     {"kernels[].declared_bytes", I, kAll, "B", "what the calls must move at least"},
     {"kernels[].measured_dram_bytes", I, kOpt, "B", "from hardware counters; null if not counted"},
+    {"kernels[].mean_ns", N, kOpt, "ns", "of one call"},
+    {"kernels[].p50_ns", N, kOpt, "ns", ""},
+    {"kernels[].p99_ns", N, kOpt, "ns", ""},
+    {"kernels[].gb_s", N, kOpt, "GB/s", "declared bytes / time"},
 
     {"categories", O, kOk, "",
      "attention, ffn, dequantization, elementwise, normalization, memory, sampling, other, idle"},
@@ -177,6 +181,8 @@ constexpr SchemaField kFields[] = {
     {"trace[].window_ns", I, kAll, "ns", "begin of the first step to end of the last"},
     {"trace[].busy_ns", I, kAll, "ns", "union of all kernels' intervals"},
     {"trace[].overlap_ns", I, kAll, "ns", "kernel time that ran beside another kernel"},
+    {"trace[].launches", I, kOpt, "", "kernels started"},
+    {"trace[].host_api_ns", I, kOpt, "ns", "host time inside the GPU's API; 0 on a CPU"},
     {"trace[].category_ns", O, kAll, "", "kernel time by category, and idle"},
     {"trace[].category_ns.*", I, kAll, "ns", ""},
 
