@@ -14,6 +14,8 @@ namespace kvtoll::cpu {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
+// Below this much memory traffic, attention stays on one thread: waking the others costs more.
+constexpr int64_t kParallelBytes = 1 << 15;
 
 KvSegment part(KvSegment segment, int64_t offset, int64_t tokens) {
   segment.data = segment.row(0, offset);
@@ -165,10 +167,15 @@ void attend_jobs(const AttentionShape& shape, const std::vector<AttentionJob>& j
   space.partial.resize(partials * attender.state_floats() * kFloat);
   space.scratch.resize(pool.size() * attender.scratch_floats() * kFloat);
   std::atomic<size_t> next{0};
-  pool.run([&](int thread) {
+  const auto work = [&](int thread) {
     for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items.size();)
       attender.run(items[i], thread);
-  });
+  };
+  if (attention_bytes(shape, jobs).value < kParallelBytes) {
+    work(0);
+  } else {
+    pool.run(work);
+  }
   for (const Item& item : items)
     if (item.partial >= 0 && item.first == 0)
       attender.merge(item, static_cast<int64_t>(item.pieces->size()));

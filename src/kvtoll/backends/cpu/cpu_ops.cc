@@ -13,6 +13,8 @@ namespace {
 // Below this many fp32 values an elementwise loop is faster on one thread than woken workers.
 constexpr int64_t kParallelValues = 1 << 14;
 constexpr int64_t kRowGrain = 16;  // weight rows per piece of a product
+// Products below this many multiplications stay on one thread for the same reason.
+constexpr int64_t kParallelProducts = 1 << 16;
 
 void for_tokens(ThreadPool& pool, int64_t tokens, int64_t width,
                 const std::function<void(int64_t)>& body) {
@@ -59,6 +61,7 @@ void CpuBackend::matmul(const char* kernel, int layer, const Matrix& w,
                  .y_stride = w.rows,
                  .bias = bias.empty() ? nullptr : bias.data(),
                  .add = add};
+  if (w.rows * w.in * tokens < kParallelProducts) return matmul_rows(m, 0, w.rows);
   pool_.parallel_for(w.rows, kRowGrain,
                      [&](int64_t begin, int64_t end) { matmul_rows(m, begin, end); });
 }
