@@ -8,6 +8,8 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "kvtoll/core/statistics.h"
+
 namespace kvtoll::profiler {
 namespace {
 
@@ -51,14 +53,6 @@ int64_t union_length(std::vector<Span>& spans) {
   return total;
 }
 
-double quantile(std::vector<double>& sorted, double q) {
-  if (sorted.empty()) return 0.0;
-  const double at = q * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
-
 struct Group {
   KernelRow row;
   std::vector<double> times;
@@ -90,11 +84,12 @@ void add(Group& group, const KernelRecord& k) {
 }
 
 void finish(Group& group) {
-  std::sort(group.times.begin(), group.times.end());
-  if (!group.times.empty())
-    group.row.mean_ns = static_cast<double>(group.row.total.value) / group.times.size();
-  group.row.p50_ns = quantile(group.times, 0.50);
-  group.row.p99_ns = quantile(group.times, 0.99);
+  if (!group.times.empty()) {
+    group.row.mean_ns =
+        static_cast<double>(group.row.total.value) / static_cast<double>(group.times.size());
+    group.row.p50_ns = percentile(group.times, 50);
+    group.row.p99_ns = percentile(std::move(group.times), 99);
+  }
   if (group.row.declared)
     group.row.gb_s = gb_per_s(*group.row.declared, Nanoseconds(group.declared_time));
 }
