@@ -40,6 +40,11 @@ function(kvtoll_add_room room deps)
   foreach(dep ${deps})
     target_link_libraries(${target} ${scope} kvtoll_${dep})
   endforeach()
+  if(room STREQUAL "formats")
+    # Loops over the rounding function become SIMD only if the compiler may run both of its branches; nothing reads
+    # floating-point exception flags.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-trapping-math>)
+  endif()
   if(KVTOLL_HAVE_CUDA AND room MATCHES "^(device|formats|backends|profiler)$")
     target_link_libraries(${target} ${scope} CUDA::cudart_static)
     target_include_directories(${target} ${scope} ${CUDAToolkit_INCLUDE_DIRS} ${KVTOLL_CUPTI_INCLUDE_DIRS})

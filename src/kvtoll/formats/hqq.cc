@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kvtoll/formats/hqq.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -13,23 +14,39 @@ namespace kvtoll {
 namespace {
 
 // Smallest and largest of each group; a NaN makes both NaN, as torch.min and max do.
+KVTOLL_INLINE void row_range(const float* __restrict w, int64_t n, float* low, float* high) {
+  float smallest = w[0], largest = w[0];
+  int nan = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    smallest = w[i] < smallest ? w[i] : smallest;
+    largest = w[i] > largest ? w[i] : largest;
+    nan |= w[i] != w[i];
+  }
+  const float bad = std::numeric_limits<float>::quiet_NaN();
+  *low = nan ? bad : smallest;
+  *high = nan ? bad : largest;
+}
+
+KVTOLL_INLINE void column_range(const float* __restrict w, int64_t n, float* __restrict low,
+                                float* __restrict high) {
+  for (int64_t i = 0; i < n; ++i) {
+    // A NaN that has come in stays: it compares false with everything.
+    low[i] = w[i] < low[i] || w[i] != w[i] ? w[i] : low[i];
+    high[i] = w[i] > high[i] || w[i] != w[i] ? w[i] : high[i];
+  }
+}
+
 void group_range(const float* w, const GroupLayout& layout, std::vector<float>& low,
                  std::vector<float>& high) {
-  const int64_t rows = layout.rows, cols = layout.cols;
-  const bool by_row = layout.kind == GroupLayout::kRow;
-  std::vector<uint8_t> nan(low.size(), 0);
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) {
-      const float value = w[r * cols + c];
-      const size_t group = static_cast<size_t>(by_row ? r : c);
-      const bool first = by_row ? c == 0 : r == 0;
-      low[group] = first || value < low[group] ? value : low[group];
-      high[group] = first || value > high[group] ? value : high[group];
-      nan[group] |= static_cast<uint8_t>(value != value);
-    }
+  const int64_t cols = layout.cols;
+  if (layout.kind == GroupLayout::kRow) {
+    for (int64_t r = 0; r < layout.rows; ++r) row_range(w + r * cols, cols, &low[r], &high[r]);
+    return;
   }
-  for (size_t i = 0; i < nan.size(); ++i)
-    if (nan[i]) low[i] = high[i] = std::numeric_limits<float>::quiet_NaN();
+  std::copy_n(w, cols, low.begin());
+  std::copy_n(w, cols, high.begin());
+  for (int64_t r = 1; r < layout.rows; ++r)
+    column_range(w + r * cols, cols, low.data(), high.data());
 }
 
 // s and z before the solver.
@@ -46,21 +63,27 @@ void initial_parameters(const float* w, const GroupLayout& layout, float levels,
   }
 }
 
+template <bool kEach>
+KVTOLL_INLINE void row_codes(const float* __restrict x, const float* __restrict s,
+                             const float* __restrict z, int64_t n, float levels,
+                             uint8_t* __restrict out) {
+  const float s0 = s[0], z0 = z[0];
+  for (int64_t i = 0; i < n; ++i) {
+    const float v = x[i] * (kEach ? s[i] : s0) + (kEach ? z[i] : z0);
+    const float q = rint_small(clamp_levels(v, levels));
+    out[i] = static_cast<uint8_t>(static_cast<int32_t>(q == q ? q : 0.0f));
+  }
+}
+
 void final_codes(const float* w, const GroupLayout& layout, float levels,
                  const std::vector<float>& s, const std::vector<float>& z, uint8_t* codes) {
-  auto code = [levels](float x, float scale, float zero) __attribute__((always_inline)) {
-    const float q = rint_small(clamp_levels(x * scale + zero, levels));
-    return static_cast<uint8_t>(static_cast<int32_t>(q == q ? q : 0.0f));
-  };
   run_simd([&]() __attribute__((always_inline)) {
     for (int64_t r = 0; r < layout.rows; ++r) {
-      const float* x = w + r * layout.cols;
-      uint8_t* out = codes + r * layout.cols;
-      if (layout.kind == GroupLayout::kRow) {
-        for (int64_t c = 0; c < layout.cols; ++c) out[c] = code(x[c], s[r], z[r]);
-      } else {
-        for (int64_t c = 0; c < layout.cols; ++c) out[c] = code(x[c], s[c], z[c]);
-      }
+      const int64_t at = r * layout.cols;
+      if (layout.kind == GroupLayout::kRow)
+        row_codes<false>(w + at, &s[r], &z[r], layout.cols, levels, codes + at);
+      else
+        row_codes<true>(w + at, s.data(), z.data(), layout.cols, levels, codes + at);
     }
   });
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -29,41 +30,64 @@ float shrink(Round fl, float e) {
   return e < 0.0f ? -positive : positive;
 }
 
-float shrunk_error(RoundF16, float e) {
-  const uint16_t bits = float_to_half_bits(std::fabs(e));
-  if (bits > 0x7c00) return e;  // NaN
-  const float magnitude = hqq_shrink_table()[bits];
-  return e < 0.0f ? -magnitude : magnitude;
+// The same where |e| >= kShrinkFrom: a normal fp16 number, whose bits are 13 below the float's.
+float large_shrunk(RoundF16, float e) {
+  const uint32_t bits = std::bit_cast<uint32_t>(e) & 0x7fffffffu;
+  if (bits > 0x7f800000u) return e;  // NaN
+  const uint32_t half = std::min((bits >> 13) - (112u << 10), 0x7c00u);
+  return std::copysign(hqq_shrink_table()[half], e);
 }
-float shrunk_error(RoundF32 fl, float e) { return shrink(fl, e); }
+float large_shrunk(RoundF32 fl, float e) { return shrink(fl, e); }
 
-// One stretch of elements with their s and z (stride 0: one group, 1: a group each). Writes |e| and
-// the terms whose mean is the new z.
-template <class Round>
-KVTOLL_INLINE void solve_chunk(Round fl, const float* w, const float* s, const float* z,
-                               int64_t stride, int n, float levels, float* abs_e, float* term) {
-  std::array<float, kChunk> e, q;
-  float largest = 0.0f;
-  bool nan = false;
-  run_simd([&]() __attribute__((always_inline)) {
-    for (int i = 0; i < n; ++i) {
-      const float scale = s[i * stride], zero = z[i * stride], x = fl(w[i]);
-      q[i] = rint_small(clamp_levels(fl(fl(x * scale) + zero), levels));
-      e[i] = fl(x - fl(fl(q[i] - zero) / scale));
-      abs_e[i] = std::fabs(e[i]);
-      term[i] = fl(q[i] - fl(x * scale));
-    }
-    for (int i = 0; i < n; ++i) {
-      largest = abs_e[i] > largest ? abs_e[i] : largest;
-      nan |= abs_e[i] != abs_e[i];
-    }
-  });
-  if (!nan && largest < kShrinkFrom) return;
+// Intermediate values of a stretch of at most kChunk elements.
+struct Chunk {
+  float x[kChunk], q[kChunk], e[kChunk], shrunk[kChunk];
+};
+
+// kEach: every element has its own s and z (a row of columns); otherwise all share the first.
+template <bool kEach, class Round>
+KVTOLL_INLINE bool chunk_errors(Round fl, const float* __restrict w, const float* __restrict s,
+                                const float* __restrict z, int n, float levels,
+                                Chunk* __restrict chunk, float* __restrict abs_e) {
+  const float s0 = s[0], z0 = z[0];
   for (int i = 0; i < n; ++i) {
-    if (abs_e[i] < kShrinkFrom) continue;
-    const float rest = fl(fl(w[i]) - shrunk_error(fl, e[i]));
-    term[i] = fl(q[i] - fl(rest * s[i * stride]));
+    const float scale = kEach ? s[i] : s0, zero = kEach ? z[i] : z0, x = fl(w[i]);
+    const float q = rint_small(clamp_levels(fl(fl(x * scale) + zero), levels));
+    const float e = fl(x - fl(fl(q - zero) / scale));
+    chunk->x[i] = x, chunk->q[i] = q, chunk->e[i] = e;
+    abs_e[i] = std::fabs(e);
   }
+  int large = 0;  // NaN counts as large
+  for (int i = 0; i < n; ++i) large |= abs_e[i] < kShrinkFrom ? 0 : 1;
+  return large != 0;
+}
+
+template <bool kEach, class Round>
+KVTOLL_INLINE void chunk_terms(Round fl, const float* __restrict s, int n,
+                               const Chunk* __restrict chunk, float* __restrict term) {
+  const float s0 = s[0];
+  for (int i = 0; i < n; ++i) {
+    const float rest = fl(chunk->x[i] - chunk->shrunk[i]);
+    term[i] = fl(chunk->q[i] - fl(rest * (kEach ? s[i] : s0)));
+  }
+}
+
+// Writes |e| and the terms whose mean is the new z.
+template <bool kEach, class Round>
+void solve_chunk(Round fl, const float* w, const float* s, const float* z, int n, float levels,
+                 float* abs_e, float* term) {
+  Chunk chunk;
+  bool large = false;
+  run_simd([&]() __attribute__((always_inline)) {
+    large = chunk_errors<kEach>(fl, w, s, z, n, levels, &chunk, abs_e);
+  });
+  if (!large) {
+    std::fill_n(chunk.shrunk, n, 0.0f);
+  } else {
+    for (int i = 0; i < n; ++i)
+      chunk.shrunk[i] = abs_e[i] < kShrinkFrom ? 0.0f : large_shrunk(fl, chunk.e[i]);
+  }
+  run_simd([&]() __attribute__((always_inline)) { chunk_terms<kEach>(fl, s, n, &chunk, term); });
 }
 
 // The fp16 form: every term is a multiple of 2^-24 below 2^17, so double sums are exact in any
@@ -91,8 +115,9 @@ float iterate_fp16(const float* w, const GroupLayout& layout, float levels,
     for (int64_t c = 0; c < layout.cols; c += kChunk) {
       const int n = static_cast<int>(std::min<int64_t>(kChunk, layout.cols - c));
       const int64_t group = by_row ? r : c;
-      solve_chunk(RoundF16{}, w + r * layout.cols + c, &s[group], &z[group], by_row ? 0 : 1, n,
-                  levels, abs_e.data(), term.data());
+      const auto solve = by_row ? solve_chunk<false, RoundF16> : solve_chunk<true, RoundF16>;
+      solve(RoundF16{}, w + r * layout.cols + c, &s[group], &z[group], n, levels, abs_e.data(),
+            term.data());
       double* into = by_row ? row_sums.data() : &sums[c];
       for (int i = 0; i < n; ++i) error[i] += static_cast<double>(abs_e[i]);
       for (int i = 0; i < n; ++i) into[i] += static_cast<double>(term[i]);
@@ -112,8 +137,8 @@ float iterate_fp32(const float* w, const GroupLayout& layout, float levels,
     for (int64_t c = 0; c < layout.cols; c += kChunk) {
       const int n = static_cast<int>(std::min<int64_t>(kChunk, layout.cols - c));
       const int64_t i = r * layout.cols + c, group = by_row ? r : c;
-      solve_chunk(RoundF32{}, w + i, &s[group], &z[group], by_row ? 0 : 1, n, levels, &abs_e[i],
-                  &term[i]);
+      const auto solve = by_row ? solve_chunk<false, RoundF32> : solve_chunk<true, RoundF32>;
+      solve(RoundF32{}, w + i, &s[group], &z[group], n, levels, &abs_e[i], &term[i]);
     }
   }
   if (by_row) {

@@ -25,11 +25,11 @@ StoreBytes kv_store_bytes(const KvFormat& format, DType dtype, int kv_heads, int
   if (!format.quantized()) return {Bytes(vectors * head_dim * dtype_size(format.dtype)), Bytes(0)};
   if (tokens == 0) return {};
   const int64_t per_group = 2 * dtype_size(dtype);  // scale and offset
+  const auto layout = kv_group_layout(format, {kv_heads, tokens, head_dim});
+  if (!layout) return {};  // the store refuses this shape and holds nothing
   if (groups_inside_vector(format, kv_heads, head_dim))
     return {Bytes(vectors * token_store_vector_bytes(format.bits, head_dim)),
             Bytes(vectors * (head_dim / format.group) * per_group)};
-  const auto layout = kv_group_layout(format, {kv_heads, tokens, head_dim});
-  if (!layout) return {};  // the store refuses this shape and holds nothing
   return {Bytes(kv_packed_bytes(format, layout->rows, layout->cols)),
           Bytes(layout->groups() * per_group)};
 }

@@ -19,7 +19,7 @@ template <class Round>
 KVTOLL_INLINE GroupParameters group_parameters(Round fl, const float* x, int64_t stride, int64_t n,
                                                float levels) {
   float low = x[0], high = x[0];
-  bool nan = false;
+  int nan = 0;
   for (int64_t i = 0; i < n; ++i) {
     const float value = x[i * stride];
     low = value < low ? value : low;
@@ -39,15 +39,19 @@ KVTOLL_INLINE uint8_t code_of(Round fl, float x, float scale, float shift, float
 }
 
 template <class Round>
+KVTOLL_INLINE void row_codes(Round fl, const float* __restrict x, int64_t n, GroupParameters p,
+                             float levels, uint8_t* __restrict codes) {
+  for (int64_t i = 0; i < n; ++i) codes[i] = code_of(fl, x[i], p.scale, p.shift, levels);
+}
+
+template <class Round>
 void encode_rows(Round fl, const float* x, int64_t rows, int64_t g, float levels, Quantized& q) {
   run_simd([&]() __attribute__((always_inline)) {
     for (int64_t r = 0; r < rows; ++r) {
-      const float* row = x + r * g;
-      const GroupParameters p = group_parameters(fl, row, 1, g, levels);
+      const GroupParameters p = group_parameters(fl, x + r * g, 1, g, levels);
       q.scale[r] = p.scale;
       q.offset[r] = p.shift;
-      uint8_t* codes = q.codes.data() + r * g;
-      for (int64_t i = 0; i < g; ++i) codes[i] = code_of(fl, row[i], p.scale, p.shift, levels);
+      row_codes(fl, x + r * g, g, p, levels, q.codes.data() + r * g);
     }
   });
 }

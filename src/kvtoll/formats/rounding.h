@@ -24,7 +24,9 @@ struct RoundF16 {
     const int32_t abs = bits & 0x7fffffff;
     // Normal numbers lose 13 bits, nearest even. Below 2^-14 the spacing is 2^-24, which is that of
     // floats in [0.5, 1): adding and subtracting 0.5 rounds.
-    const int32_t normal = (abs + 0xfff + ((abs >> 13) & 1)) & ~0x1fff;
+    const uint32_t magnitude = static_cast<uint32_t>(abs);
+    const int32_t normal =
+        static_cast<int32_t>((magnitude + 0xfffu + ((magnitude >> 13) & 1u)) & ~0x1fffu);
     const int32_t tiny = std::bit_cast<int32_t>((std::bit_cast<float>(abs) + 0.5f) - 0.5f);
     int32_t result = abs < 0x38800000 ? tiny : normal;
     result = result >= 0x47800000 ? 0x7f800000 : result;  // 65520 and above: infinity
@@ -47,6 +49,16 @@ struct RoundF32 {
   static constexpr DType kType = DType::kF32;
   KVTOLL_INLINE float operator()(float x) const { return x; }
 };
+
+// fp16 bits to float without branches: the exponent is rebased by a multiplication, which is exact
+// and gets subnormals right.
+KVTOLL_INLINE float half_to_float(uint16_t h) {
+  const int32_t magnitude = (h & 0x7fff) << 13;
+  const float rebased = std::bit_cast<float>(magnitude) * 0x1p112f;
+  const int32_t bits =
+      magnitude >= 0x0f800000 ? (magnitude | 0x7f800000) : std::bit_cast<int32_t>(rebased);
+  return std::bit_cast<float>(bits | static_cast<int32_t>((h & 0x8000u) << 16));
+}
 
 // Calls f with the rounding of `dtype` (fp16, bf16 or fp32).
 template <class F>
@@ -82,6 +94,9 @@ void run_simd(const F& f) {
   f();
 }
 #endif
+
+// y[i] = fl(y[i]) for a block that lies in L1; fp16 through F16C where the machine has it.
+void round_block(DType dtype, float* y, int64_t n);
 
 // An array of numbers of a cache dtype: scales, shifts, zeros, exact values.
 class FloatArray {

@@ -6,8 +6,6 @@
 
 #include "kvtoll/core/check.h"
 #include "kvtoll/formats/codec.h"
-#include "kvtoll/formats/hqq.h"
-#include "kvtoll/formats/quanto.h"
 #include "kvtoll/formats/rounding.h"
 
 namespace kvtoll {
@@ -22,7 +20,8 @@ void pack_vector(int bits, const uint8_t* codes, int64_t dim, uint8_t* out) {
 }
 
 template <int kBits>
-KVTOLL_INLINE void unpack_vector(const uint8_t* packed, int64_t dim, float* out) {
+KVTOLL_INLINE void unpack_vector(const uint8_t* __restrict packed, int64_t dim,
+                                 float* __restrict out) {
   constexpr int kPer = 8 / kBits;
   const int64_t whole = dim / kPer;
   for (int64_t b = 0; b < whole; ++b)
@@ -30,6 +29,14 @@ KVTOLL_INLINE void unpack_vector(const uint8_t* packed, int64_t dim, float* out)
       out[b * kPer + k] = static_cast<float>((packed[b] >> (k * kBits)) & ((1 << kBits) - 1));
   for (int64_t d = whole * kPer; d < dim; ++d)
     out[d] = static_cast<float>((packed[whole] >> (d % kPer * kBits)) & ((1 << kBits) - 1));
+}
+
+// y: codes in, values out; one group, its scale and offset.
+KVTOLL_INLINE void scale_codes(float* __restrict y, int64_t n, float scale) {
+  for (int64_t i = 0; i < n; ++i) y[i] *= scale;
+}
+KVTOLL_INLINE void subtract(float* __restrict y, int64_t n, float offset) {
+  for (int64_t i = 0; i < n; ++i) y[i] -= offset;
 }
 
 class TokenStore : public KvStore {
@@ -65,18 +72,16 @@ class TokenStore : public KvStore {
 
   void decode_head(int kv_head, std::span<float> out) const override {
     KVTOLL_CHECK(static_cast<int64_t>(out.size()) == tokens_ * dim_, "{}", out.size());
-    with_rounding(dtype_, [&](auto fl) {
-      switch (format_.bits) {
-        case 8:
-          return decode<8>(fl, kv_head, out.data());
-        case 4:
-          return decode<4>(fl, kv_head, out.data());
-        case 2:
-          return decode<2>(fl, kv_head, out.data());
-        default:
-          return decode<1>(fl, kv_head, out.data());
-      }
-    });
+    switch (format_.bits) {
+      case 8:
+        return decode<8>(kv_head, out.data());
+      case 4:
+        return decode<4>(kv_head, out.data());
+      case 2:
+        return decode<2>(kv_head, out.data());
+      default:
+        return decode<1>(kv_head, out.data());
+    }
   }
 
   void clear() override {
@@ -108,8 +113,10 @@ class TokenStore : public KvStore {
     }
   }
 
-  template <int kBits, class Round>
-  void decode(Round fl, int64_t head, float* out) const {
+  // quanto: fl(fl(scale * code) - shift); HQQ: fl(fl(code - zero) * step). The same steps over a
+  // head's vector at a time.
+  template <int kBits>
+  void decode(int64_t head, float* out) const {
     const bool quanto = format_.scheme == KvScheme::kQuanto;
     const int64_t g = format_.group;
     std::vector<float> scales(static_cast<size_t>(groups_)), offsets(scales.size());
@@ -117,19 +124,17 @@ class TokenStore : public KvStore {
       const int64_t at = t * heads_ + head;
       scale_.get(at * groups_, groups_, scales.data());
       offset_.get(at * groups_, groups_, offsets.data());
-      const uint8_t* packed = codes_.data() + at * vector_bytes_;
       run_simd([&]() __attribute__((always_inline)) {
-        unpack_vector<kBits>(packed, dim_, out);
-        for (int64_t k = 0; k < groups_; ++k) {
-          const float scale = scales[k], offset = offsets[k];
-          float* y = out + k * g;
-          if (quanto) {
-            for (int64_t i = 0; i < g; ++i) y[i] = quanto_value(fl, y[i], scale, offset);
-          } else {
-            for (int64_t i = 0; i < g; ++i) y[i] = hqq_value(fl, y[i], scale, offset);
-          }
-        }
+        unpack_vector<kBits>(codes_.data() + at * vector_bytes_, dim_, out);
+        for (int64_t k = 0; k < groups_; ++k)
+          quanto ? scale_codes(out + k * g, g, scales[k]) : subtract(out + k * g, g, offsets[k]);
       });
+      round_block(dtype_, out, dim_);
+      run_simd([&]() __attribute__((always_inline)) {
+        for (int64_t k = 0; k < groups_; ++k)
+          quanto ? subtract(out + k * g, g, offsets[k]) : scale_codes(out + k * g, g, scales[k]);
+      });
+      round_block(dtype_, out, dim_);
     }
   }
 

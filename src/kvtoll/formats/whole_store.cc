@@ -6,7 +6,6 @@
 
 #include "kvtoll/core/check.h"
 #include "kvtoll/formats/codec.h"
-#include "kvtoll/formats/hqq.h"
 #include "kvtoll/formats/quanto.h"
 #include "kvtoll/formats/rounding.h"
 
@@ -14,6 +13,16 @@ namespace kvtoll {
 namespace {
 
 constexpr int64_t kChunk = 512;  // codes unpacked at a time
+
+KVTOLL_INLINE void widen(const uint8_t* __restrict codes, int64_t n, float* __restrict y) {
+  for (int64_t k = 0; k < n; ++k) y[k] = static_cast<float>(codes[k]);
+}
+KVTOLL_INLINE void multiply(float* __restrict y, int64_t n, const float* __restrict by) {
+  for (int64_t k = 0; k < n; ++k) y[k] *= by[k];
+}
+KVTOLL_INLINE void subtract(float* __restrict y, int64_t n, const float* __restrict what) {
+  for (int64_t k = 0; k < n; ++k) y[k] -= what[k];
+}
 
 class WholeStore : public KvStore {
  public:
@@ -57,12 +66,10 @@ class WholeStore : public KvStore {
 
   void decode_head(int kv_head, std::span<float> out) const override {
     KVTOLL_CHECK(static_cast<int64_t>(out.size()) == tokens_ * dim_, "{}", out.size());
-    with_rounding(dtype_, [&](auto fl) {
-      if (format_.scheme == KvScheme::kQuanto && format_.axis != 0)
-        decode_channels(fl, kv_head, out.data());
-      else
-        decode_linear(fl, kv_head * tokens_ * dim_, out);
-    });
+    if (format_.scheme == KvScheme::kQuanto && format_.axis != 0)
+      decode_channels(kv_head, out);
+    else
+      decode_linear(kv_head * tokens_ * dim_, out);
   }
 
   void clear() override {
@@ -76,8 +83,7 @@ class WholeStore : public KvStore {
 
  private:
   // The matrix in row-major order is the tensor in linear order: walk its rows in stretches.
-  template <class Round>
-  void decode_linear(Round fl, int64_t begin, std::span<float> out) const {
+  void decode_linear(int64_t begin, std::span<float> out) const {
     uint8_t codes[kChunk];
     float scale[kChunk], offset[kChunk];
     const bool quanto = format_.scheme == KvScheme::kQuanto;
@@ -95,33 +101,40 @@ class WholeStore : public KvStore {
         offset_.get(c, n, offset);
       }
       run_simd([&]() __attribute__((always_inline)) {
-        if (quanto) {
-          for (int64_t k = 0; k < n; ++k)
-            y[k] = quanto_value(fl, static_cast<float>(codes[k]), scale[k], offset[k]);
-        } else {
-          for (int64_t k = 0; k < n; ++k)
-            y[k] = hqq_value(fl, static_cast<float>(codes[k]), scale[k], offset[k]);
-        }
+        widen(codes, n, y);
+        quanto ? multiply(y, n, scale) : subtract(y, n, offset);
       });
+      round_block(dtype_, y, n);
+      run_simd([&]() __attribute__((always_inline)) {
+        quanto ? subtract(y, n, offset) : multiply(y, n, scale);
+      });
+      round_block(dtype_, y, n);
     }
   }
 
   // quanto axis -1: row r of the flattened [kv_head * pos, dim] is row r % g of the matrix, its
   // channel d in column d * blocks + r / g.
-  template <class Round>
-  void decode_channels(Round fl, int64_t head, float* out) const {
+  void decode_channels(int64_t head, std::span<float> out) const {
     const int64_t blocks = layout_.cols / dim_;
-    for (int64_t t = 0; t < tokens_; ++t) {
-      const int64_t r = head * tokens_ + t;
-      for (int64_t d = 0; d < dim_; ++d) {
-        const int64_t c = d * blocks + r / format_.group;
-        uint8_t code;
-        kv_unpack_row(format_, packed_.data(), layout_.rows, layout_.cols, r % format_.group, c,
-                      c + 1, &code);
-        out[t * dim_ + d] =
-            quanto_value(fl, static_cast<float>(code), scale_.get(c), offset_.get(c));
+    std::vector<float> scale(static_cast<size_t>(layout_.cols)), offset(scale.size());
+    std::vector<uint8_t> codes(scale.size());
+    scale_.get(0, layout_.cols, scale.data());
+    offset_.get(0, layout_.cols, offset.data());
+    with_rounding(dtype_, [&](auto fl) {
+      // Matrix row by matrix row: the tokens of this head that stand in row j.
+      for (int64_t j = 0; j < layout_.rows; ++j) {
+        kv_unpack_row(format_, packed_.data(), layout_.rows, layout_.cols, j, 0, layout_.cols,
+                      codes.data());
+        for (int64_t a = 0; a < blocks; ++a) {
+          const int64_t t = a * layout_.rows + j - head * tokens_;
+          if (t < 0 || t >= tokens_) continue;
+          for (int64_t d = 0; d < dim_; ++d) {
+            const int64_t c = d * blocks + a;
+            out[t * dim_ + d] = quanto_value(fl, static_cast<float>(codes[c]), scale[c], offset[c]);
+          }
+        }
       }
-    }
+    });
   }
 
   KvFormat format_;
