@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(Traces, CacheTrace, testing::ValuesIn(traces()), name_o
 // rebuilt under both rules and must not differ at all.
 double append_budget(const KvFormat& format, DType dtype) {
   if (format.scheme == KvScheme::kQuanto)
-    return format.axis == 0 ? (dtype == DType::kF16 ? 2e-4 : 4e-3) : 0.0;
+    return format.axis == 0 ? (dtype == DType::kF16 ? 1e-5 : 1e-3) : 0.0;
   return format.axis == 1 ? 2e-3 : 0.0;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// A fixed set of threads for data-parallel loops of a few microseconds: workers spin briefly
-// between loops, then sleep. Example: pool.run([&](int thread) { ... });   or
+// A fixed set of threads for data-parallel loops of a few microseconds. Threads claim pieces of a
+// loop; the caller claims too and waits only for pieces that were claimed, so a worker that the
+// system does not run delays nothing. Workers spin briefly between loops, then sleep. Example:
 // pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) { ... });
 #pragma once
 
@@ -25,18 +26,24 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
-  // Calls job(thread) once on every thread, 0 <= thread < size(), and returns when all have
-  // returned.
-  void run(const std::function<void(int)>& job);
-  // Splits [0, n) into one contiguous range per thread, each a multiple of `grain` (but the last).
+  // Splits [0, n) into ranges that are multiples of `grain` (but the last), a few per thread.
   void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
+  // body(thread, index) for each index in [0, n), in about that order; 0 <= thread < size() tells
+  // calls that run at the same time apart.
+  void for_each(int64_t n, const std::function<void(int, int64_t)>& body);
 
  private:
   void work(int thread);
+  void drain(int thread);
+
   std::vector<std::thread> workers_;
-  const std::function<void(int)>* job_ = nullptr;
-  std::atomic<uint64_t> generation_{0};
-  std::atomic<int> pending_{0};
+  // The loop in progress. `ticket_` holds its number in the high half and the pieces nobody has
+  // claimed yet in the low half: whoever lowers it owns a piece, and knows that the loop is not
+  // over, so that body_ and count_ are those of that loop.
+  std::atomic<uint64_t> ticket_{0};
+  std::atomic<int64_t> unfinished_{0};
+  std::atomic<const std::function<void(int, int64_t)>*> body_{nullptr};
+  std::atomic<int64_t> count_{0};
   std::atomic<bool> stop_{false};
   std::atomic<int> sleepers_{0};
   std::mutex mutex_;

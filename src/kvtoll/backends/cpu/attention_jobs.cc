@@ -3,7 +3,6 @@
 #include "kvtoll/backends/cpu/attention_jobs.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -166,15 +165,14 @@ void attend_jobs(const AttentionShape& shape, const std::vector<AttentionJob>& j
   }
   space.partial.resize(partials * attender.state_floats() * kFloat);
   space.scratch.resize(pool.size() * attender.scratch_floats() * kFloat);
-  std::atomic<size_t> next{0};
-  const auto work = [&](int thread) {
-    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < items.size();)
-      attender.run(items[i], thread);
+  const auto work = [&](int thread, int64_t i) {
+    attender.run(items[static_cast<size_t>(i)], thread);
   };
+  const auto count = static_cast<int64_t>(items.size());
   if (attention_bytes(shape, jobs).value < kParallelBytes) {
-    work(0);
+    for (int64_t i = 0; i < count; ++i) work(0, i);
   } else {
-    pool.run(work);
+    pool.for_each(count, work);
   }
   for (const Item& item : items)
     if (item.partial >= 0 && item.first == 0)
