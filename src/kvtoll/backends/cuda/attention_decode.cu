@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/backends/cuda/attention_decode.h"
+
+#include <algorithm>
+
+#include "kvtoll/backends/cuda/attention_decode.cuh"
+#include "kvtoll/core/check.h"
+
+namespace kvtoll::cuda {
+namespace {
+
+// Calls f with the head size as a constant. False: no kernel was built for it.
+template <class F>
+bool with_dim(int dim, const F& f) {
+  switch (dim) {
+    case 64:
+      return f.template operator()<64>(), true;
+    case 80:
+      return f.template operator()<80>(), true;
+    case 96:
+      return f.template operator()<96>(), true;
+    case 128:
+      return f.template operator()<128>(), true;
+    case 256:
+      return f.template operator()<256>(), true;
+    default:
+      return false;
+  }
+}
+
+int head_groups(int heads, int kv_heads) { return (heads / kv_heads + 7) / 8; }
+
+template <int kDim>
+constexpr size_t shared_bytes() {
+  return sizeof(WarpResult<kDim>) * attention_warps(kDim);
+}
+
+}  // namespace
+
+bool attention_serves(int head_dim) {
+  return with_dim(head_dim, []<int>() {});
+}
+
+void launch_attention_split(const AttentionParams& p, DType dtype, const LaunchContext& launch) {
+  const int groups = head_groups(p.heads, p.cache.kv_heads);
+  const bool served = with_dim(p.cache.dim, [&]<int kDim>() {
+    constexpr int kWarps = attention_warps(kDim);
+    LaunchShape shape;
+    shape.grid = dim3(p.splits, p.cache.kv_heads * groups, p.row_count);
+    shape.block = dim3(kWarps * 32);
+    shape.shared = shared_bytes<kDim>();
+    shape.overlap = launch.overlap;
+    launch_kernel(dtype == DType::kF16 ? attention_split_kernel<__half, kDim, kWarps>
+                                       : attention_split_kernel<__nv_bfloat16, kDim, kWarps>,
+                  shape, launch.stream, p);
+  });
+  KVTOLL_CHECK(served, "attention with head size {}", p.cache.dim);
+}
+
+void launch_attention_combine(const AttentionParams& p, DType, const LaunchContext& launch) {
+  with_dim(p.cache.dim, [&]<int kDim>() {
+    LaunchShape shape;
+    shape.grid = dim3(p.heads, p.row_count);
+    shape.block = dim3(kDim);
+    shape.overlap = launch.overlap;
+    launch_kernel(attention_combine_kernel<kDim>, shape, launch.stream, p);
+  });
+}
+
+int attention_splits(int rows, int kv_heads, int gqa, int multiprocessors, int64_t max_tokens) {
+  const int items = rows * kv_heads * ((gqa + 7) / 8);
+  const int wanted = multiprocessors * kAttentionWaves / items;
+  const auto most = static_cast<int>(std::min<int64_t>(512, (max_tokens + 63) / 64));
+  return std::clamp(wanted, 1, std::max(most, 1));
+}
+
+int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int splits) {
+  return int64_t{8} * rows * kv_heads * head_groups(heads, kv_heads) * splits * dim;
+}
+
+Bytes attention_split_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim) {
+  return Bytes(tokens * kv_heads * dim * 2 * 2 + int64_t(rows) * heads * dim * 2);
+}
+
+Bytes attention_combine_bytes(int rows, int heads, int dim, int splits) {
+  return Bytes(int64_t(rows) * heads * (int64_t(splits) * (dim * 4 + 8) + dim * 2));
+}
+
+void prepare_attention() {
+  const auto prepare = []<int kDim>() {
+    constexpr int kWarps = attention_warps(kDim);
+    allow_shared(attention_split_kernel<__half, kDim, kWarps>, shared_bytes<kDim>());
+    allow_shared(attention_split_kernel<__nv_bfloat16, kDim, kWarps>, shared_bytes<kDim>());
+  };
+  for (int dim : {64, 80, 96, 128, 256}) with_dim(dim, prepare);
+}
+
+}  // namespace kvtoll::cuda

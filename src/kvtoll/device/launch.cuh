@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Launching a kernel so that it may start before its predecessor has ended (programmatic dependent
+// launch, sm_90), and the device side of it. A kernel launched this way calls pdl_trigger() first,
+// touches only memory that no kernel of the step writes (weights), then pdl_wait(), which returns
+// when everything before it is complete and visible. Every block must call pdl_wait(): completion
+// is passed on along the chain. On sm_80 both are nothing and the launch is an ordinary one.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "kvtoll/device/cuda_error.h"
+
+namespace kvtoll {
+
+__device__ __forceinline__ void pdl_wait() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void pdl_trigger() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+struct LaunchShape {
+  dim3 grid, block;
+  size_t shared = 0;        // dynamic shared memory, bytes
+  bool overlap = false;     // programmatic dependent launch; only on compute capability 9.0 and up
+};
+
+// Raises the kernel's shared-memory limit; once per kernel and size, outside captures.
+template <class Kernel>
+void allow_shared(Kernel* kernel, size_t bytes) {
+  KVTOLL_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(bytes)));
+}
+
+template <class... Params, class... Args>
+void launch_kernel(void (*kernel)(Params...), const LaunchShape& shape, cudaStream_t stream,
+                   Args&&... args) {
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = shape.overlap ? 1 : 0;
+  KVTOLL_CUDA(cudaLaunchKernelEx(&config, kernel, Params(args)...));
+}
+
+}  // namespace kvtoll
