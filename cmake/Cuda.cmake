@@ -15,6 +15,10 @@ if(NOT KVTOLL_CUDA STREQUAL "OFF")
     else()
       set(KVTOLL_HAVE_CUDA ON)
       set(CMAKE_CUDA_STANDARD 20)
+      if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know that nvcc 12 has it
+        set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+        set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+      endif()
       set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
       find_package(CUDAToolkit REQUIRED)
       # Some toolkits keep CUPTI's headers apart.

@@ -3,17 +3,25 @@
 // Which backend a name means in this build and on this machine.
 #include "kvtoll/backends/backend.h"
 #include "kvtoll/backends/cpu/cpu_backend.h"
+#include "kvtoll/device/device_info.h"
+#if defined(KVTOLL_HAVE_CUDA)
+#include "kvtoll/backends/cuda/make_cuda.h"
+#endif
 
 namespace kvtoll {
 
 Result<std::unique_ptr<Backend>> make_backend(const std::string& name,
                                               std::shared_ptr<const Checkpoint> checkpoint,
                                               const BackendOptions& options) {
+  const bool gpu = name == "cuda" || (name == "auto" && device_count() > 0);
+  if (gpu) {
+#if defined(KVTOLL_HAVE_CUDA)
+    return cuda::make_cuda_backend(checkpoint, options);
+#else
+    return machine_error("no cuda backend: {}", device_info(options.device).reason);
+#endif
+  }
   if (name == "cpu" || name == "auto") return cpu::CpuBackend::make(checkpoint, options);
-  if (name == "cuda")
-    return machine_error(
-        "this build has no cuda backend: build on a machine with nvcc 12.4 or newer, or use "
-        "--backend cpu");
   return usage_error("unknown backend `{}`: it is one of auto, cpu, cuda", name);
 }
 

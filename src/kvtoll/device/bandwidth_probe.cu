@@ -13,8 +13,8 @@ namespace {
 constexpr int kThreads = 512, kUnroll = 8, kPasses = 9;
 
 // Sums what it reads so that nothing is optimised away. data: [n] of 16 bytes.
-__global__ void __launch_bounds__(kThreads) bandwidth_read_kernel(const uint4* data, int64_t n,
-                                                                  uint32_t* sink) {
+__global__ void __launch_bounds__(kThreads)
+    bandwidth_read_kernel(const uint4* data, int64_t n, uint32_t* sink) {
   uint32_t sum = 0;
   const int64_t stride = int64_t(gridDim.x) * kThreads * kUnroll;
   for (int64_t i = (int64_t(blockIdx.x) * kUnroll) * kThreads + threadIdx.x; i < n; i += stride) {
@@ -28,8 +28,8 @@ __global__ void __launch_bounds__(kThreads) bandwidth_read_kernel(const uint4* d
   if (sum == 0x9e3779b9u) *sink = sum;
 }
 
-__global__ void __launch_bounds__(kThreads) bandwidth_copy_kernel(const uint4* from, uint4* to,
-                                                                  int64_t n) {
+__global__ void __launch_bounds__(kThreads)
+    bandwidth_copy_kernel(const uint4* from, uint4* to, int64_t n) {
   const int64_t stride = int64_t(gridDim.x) * kThreads * 4;
   for (int64_t i = (int64_t(blockIdx.x) * 4) * kThreads + threadIdx.x; i < n; i += stride) {
     uint4 v[4];
@@ -78,8 +78,8 @@ Result<MeasuredBandwidth> measure_bandwidth(DeviceMemory& memory) {
     KVTOLL_CUDA(cudaGetLastError());
   });
   out.copy_gb_s = median_gb_s(stream.get(), static_cast<double>(half) * 32, [&] {
-    bandwidth_copy_kernel<<<sms * 4, kThreads, 0, stream.get()>>>(
-        buffer.get<const uint4>(), buffer.get<uint4>() + half, half);
+    bandwidth_copy_kernel<<<sms * 4, kThreads, 0, stream.get()>>>(buffer.get<const uint4>(),
+                                                                  buffer.get<uint4>() + half, half);
     KVTOLL_CUDA(cudaGetLastError());
   });
   return out;

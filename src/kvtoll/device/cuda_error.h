@@ -30,11 +30,11 @@ class CudaError : public std::runtime_error {
 [[noreturn]] void throw_cuda_error(cudaError_t code, const char* call, const char* file, int line);
 void cuda_ignore(cudaError_t code, const char* call) noexcept;
 
-#define KVTOLL_CUDA(call)                                                                     \
-  do {                                                                                        \
-    const cudaError_t kvtoll_cuda_code = (call);                                              \
-    if (kvtoll_cuda_code != cudaSuccess)                                                      \
-      ::kvtoll::throw_cuda_error(kvtoll_cuda_code, #call, __FILE__, __LINE__);                \
+#define KVTOLL_CUDA(call)                                                      \
+  do {                                                                         \
+    const cudaError_t kvtoll_cuda_code = (call);                               \
+    if (kvtoll_cuda_code != cudaSuccess)                                       \
+      ::kvtoll::throw_cuda_error(kvtoll_cuda_code, #call, __FILE__, __LINE__); \
   } while (false)
 
 }  // namespace kvtoll

@@ -10,9 +10,8 @@ namespace kvtoll {
 
 CudaError::CudaError(const char* api, const std::string& call, int code, const std::string& name,
                      const std::string& text, const char* file, int line)
-    : std::runtime_error(
-          fmt::format("{}: {} failed with {} ({}): {}, at {}:{}", api, call, name, code, text, file,
-                      line)),
+    : std::runtime_error(fmt::format("{}: {} failed with {} ({}): {}, at {}:{}", api, call, name,
+                                     code, text, file, line)),
       api_(api),
       call_(call),
       name_(name),

@@ -27,8 +27,8 @@ __device__ __forceinline__ void pdl_trigger() {
 
 struct LaunchShape {
   dim3 grid, block;
-  size_t shared = 0;        // dynamic shared memory, bytes
-  bool overlap = false;     // programmatic dependent launch; only on compute capability 9.0 and up
+  size_t shared = 0;     // dynamic shared memory, bytes
+  bool overlap = false;  // programmatic dependent launch; only on compute capability 9.0 and up
 };
 
 // Raises the kernel's shared-memory limit; once per kernel and size, outside captures.

@@ -56,8 +56,8 @@ class DeviceMemory {
   MemorySplit used() const { return used_; }
   MemorySplit peak() const { return peak_; }  // the split at the moment of the largest total
   void reset_peak() { peak_ = used_; }
-  Bytes free() const;            // as the driver says now
-  Bytes driver_used() const;     // total - free, other processes included
+  Bytes free() const;                         // as the driver says now
+  Bytes driver_used() const;                  // total - free, other processes included
   Bytes context() const { return context_; }  // driver_used before the first allocation
 
   static constexpr int64_t kPage = 2 << 20;

@@ -47,9 +47,7 @@ class Event {
 class GraphExec {
  public:
   GraphExec() = default;
-  explicit GraphExec(cudaGraph_t graph) {
-    KVTOLL_CUDA(cudaGraphInstantiate(&exec_, graph, 0));
-  }
+  explicit GraphExec(cudaGraph_t graph) { KVTOLL_CUDA(cudaGraphInstantiate(&exec_, graph, 0)); }
   ~GraphExec() { reset(); }
   GraphExec(GraphExec&& other) noexcept : exec_(std::exchange(other.exec_, nullptr)) {}
   GraphExec& operator=(GraphExec&& other) noexcept {

@@ -1,10 +1,9 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-#include "kvtoll/backends/cuda/attention_decode.h"
-
 #include <algorithm>
 
 #include "kvtoll/backends/cuda/attention_decode.cuh"
+#include "kvtoll/backends/cuda/attention_decode.h"
 #include "kvtoll/core/check.h"
 
 namespace kvtoll::cuda {

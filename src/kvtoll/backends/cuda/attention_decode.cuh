@@ -53,8 +53,7 @@ struct KeyFragment {
 #pragma unroll
       for (int j = 0; j < kChunks; ++j)
         chunk[j][r] = valid[r] ? load16(row[r] + 32 * j + 8 * c) : uint4{};
-      if constexpr (kTail)
-        tail[0][r] = valid[r] ? load8(row[r] + 32 * kChunks + 4 * c) : uint2{};
+      if constexpr (kTail) tail[0][r] = valid[r] ? load8(row[r] + 32 * kChunks + 4 * c) : uint2{};
     }
   }
 };
@@ -232,7 +231,8 @@ __device__ __forceinline__ void write_partial(const AttentionParams& p,
     for (int w = 0; w < kWarps; ++w) top = fmaxf(top, results[w].maximum[head]);
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) {
-      const float weight = results[w].sum[head] > 0.0f ? exp2f(results[w].maximum[head] - top) : 0.0f;
+      const float weight =
+          results[w].sum[head] > 0.0f ? exp2f(results[w].maximum[head] - top) : 0.0f;
       sum += weight * results[w].sum[head];
       out += weight * results[w].out[head][dim];
     }
@@ -254,8 +254,8 @@ __global__ void __launch_bounds__(kWarps * 32, attention_blocks(kDim))
   const int first_head = kv_head * gqa + group * 8, heads = min(8, gqa - group * 8);
   const int slot = row_slot(p.rows, row);
   const SplitRange range = split_range(row_position(p.rows, row) + 1, blockIdx.x, gridDim.x);
-  const int64_t at = (int64_t(p.slot_is_row ? row : slot) * p.cache.kv_heads + kv_head) *
-                     p.cache.capacity * kDim;
+  const int64_t at =
+      (int64_t(p.slot_is_row ? row : slot) * p.cache.kv_heads + kv_head) * p.cache.capacity * kDim;
   const T *k = static_cast<const T*>(p.cache.k) + at, *v = static_cast<const T*>(p.cache.v) + at;
   pdl_wait();
 
@@ -301,8 +301,8 @@ __global__ void __launch_bounds__(kDim) attention_combine_kernel(AttentionParams
   const int head = blockIdx.x, row = blockIdx.y, dim = threadIdx.x;
   const int gqa = p.heads / p.cache.kv_heads, groups = (gqa + 7) / 8;
   const int kv_head = head / gqa, group = head % gqa / 8, lane_head = head % gqa % 8;
-  const int64_t item0 = (int64_t(row) * p.cache.kv_heads * groups + kv_head * groups + group) *
-                        p.splits;
+  const int64_t item0 =
+      (int64_t(row) * p.cache.kv_heads * groups + kv_head * groups + group) * p.splits;
   pdl_wait();
   float top = -INFINITY, sum = 0.0f, out = 0.0f;
   for (int i = 0; i < p.splits; ++i) {

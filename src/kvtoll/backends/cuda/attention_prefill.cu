@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
 #include "kvtoll/backends/cuda/attention_prefill.h"
-
 #include "kvtoll/backends/cuda/numeric.cuh"
 #include "kvtoll/core/check.h"
 #include "kvtoll/device/launch.cuh"
@@ -58,13 +57,13 @@ __device__ __forceinline__ void request_tile(unsigned char* stage, const char* k
   }
 }
 
-// Sixteen queries of one warp: fragments in the permuted order of attention_decode.cuh (a lane holds
-// dims 32 j + 8 c .. + 7 of rows g and g + 8).
+// Sixteen queries of one warp: fragments in the permuted order of attention_decode.cuh (a lane
+// holds dims 32 j + 8 c .. + 7 of rows g and g + 8).
 template <int kPad>
 struct Queries {
   uint4 chunk[kPad / 32][2];
-  __device__ __forceinline__ void load(const char* q, int64_t row_bytes, int row0, int rows, int dim,
-                                       int g, int c) {
+  __device__ __forceinline__ void load(const char* q, int64_t row_bytes, int row0, int rows,
+                                       int dim, int g, int c) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int row = row0 + g + 8 * r;
@@ -149,9 +148,8 @@ __device__ __forceinline__ void tile_output(PrefillState<kPad>& state,
                                             const unsigned char* stage, int lane) {
   using S = TileShape<kPad>;
   // Lane l gives the address of row l % 16 (tokens), columns 8 (l / 16) of the 16 x 16 block.
-  const uint32_t values =
-      static_cast<uint32_t>(__cvta_generic_to_shared(stage + S::kKeyBytes)) +
-      ((lane % 16) * S::kValueStride + (lane / 16) * 8) * 2;
+  const uint32_t values = static_cast<uint32_t>(__cvta_generic_to_shared(stage + S::kKeyBytes)) +
+                          ((lane % 16) * S::kValueStride + (lane / 16) * 8) * 2;
 #pragma unroll
   for (int t = 0; t < S::kTokens / 16; ++t) {
     const uint32_t a0 = pack2<T>(s[2 * t][0], s[2 * t][1]), a1 = pack2<T>(s[2 * t][2], s[2 * t][3]);

@@ -12,7 +12,8 @@ namespace kvtoll::cuda {
 
 namespace {
 
-// The few declarations we need of cublas_api.h; enums are plain ints there and stable since CUDA 11.
+// The few declarations we need of cublas_api.h; enums are plain ints there and stable since
+// CUDA 11.
 enum Status : int { kSuccess = 0 };
 enum Operation : int { kNormal = 0, kTransposed = 1 };
 enum DataType : int { kR32F = 0, kR16F = 2, kR16BF = 14 };
@@ -74,8 +75,7 @@ Result<std::unique_ptr<Cublas>> Cublas::open(cudaStream_t stream, void* workspac
         "the CUDA toolkit's libcublas package or put its folder on LD_LIBRARY_PATH");
   if (!api.find(api.create, "cublasCreate_v2") || !api.find(api.destroy, "cublasDestroy_v2") ||
       !api.find(api.set_stream, "cublasSetStream_v2") ||
-      !api.find(api.set_workspace, "cublasSetWorkspace_v2") ||
-      !api.find(api.gemm, "cublasGemmEx"))
+      !api.find(api.set_workspace, "cublasSetWorkspace_v2") || !api.find(api.gemm, "cublasGemmEx"))
     return machine_error("the libcublas.so found lacks a function; install CUDA 12.4 or newer");
   void* handle = nullptr;
   check(api.create(&handle), "cublasCreate");

@@ -1,9 +1,8 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-#include "kvtoll/backends/cuda/elementwise.h"
-
 #include <algorithm>
 
+#include "kvtoll/backends/cuda/elementwise.h"
 #include "kvtoll/backends/cuda/numeric.cuh"
 #include "kvtoll/device/launch.cuh"
 
@@ -22,7 +21,8 @@ LaunchShape shape_of(dim3 grid, int threads, const LaunchContext& launch) {
 
 unsigned blocks_for(int64_t items, const LaunchContext& launch) {
   const int64_t wanted = (items + kThreads - 1) / kThreads;
-  return static_cast<unsigned>(std::clamp<int64_t>(wanted, 1, int64_t{16} * launch.multiprocessors));
+  return static_cast<unsigned>(
+      std::clamp<int64_t>(wanted, 1, int64_t{16} * launch.multiprocessors));
 }
 
 }  // namespace

@@ -11,10 +11,10 @@
 namespace kvtoll::cuda {
 
 struct EmbedParams {
-  const void* table = nullptr;         // [vocab, hidden], the weights' dtype
-  const int* tokens = nullptr;         // [rows] (prefill) or [slots] (decode: indexed by slot)
+  const void* table = nullptr;  // [vocab, hidden], the weights' dtype
+  const int* tokens = nullptr;  // [rows] (prefill) or [slots] (decode: indexed by slot)
   RowMap rows;
-  float* x = nullptr;                  // [rows, hidden]
+  float* x = nullptr;  // [rows, hidden]
   int row_count = 0, hidden = 0;
 };
 void launch_embed(const EmbedParams& p, DType dtype, const LaunchContext& launch);  // embed_kernel
@@ -38,12 +38,12 @@ Bytes bias_add_bytes(int64_t rows, int64_t k);
 struct ArgmaxParams {
   const float* logits = nullptr;  // [rows, vocab]
   int vocab = 0, row_count = 0;
-  const int* slot = nullptr;          // [rows]
-  unsigned long long* best = nullptr; // [rows], zero before and after
-  unsigned* done = nullptr;           // [rows], zero before and after
-  int* slot_token = nullptr;          // [slots]: the token the slot feeds next
-  int* next = nullptr;                // [rows], host memory the device can write
-  int* length = nullptr;              // [slots]: += advance
+  const int* slot = nullptr;           // [rows]
+  unsigned long long* best = nullptr;  // [rows], zero before and after
+  unsigned* done = nullptr;            // [rows], zero before and after
+  int* slot_token = nullptr;           // [slots]: the token the slot feeds next
+  int* next = nullptr;                 // [rows], host memory the device can write
+  int* length = nullptr;               // [slots]: += advance
   int advance = 0;
 };
 // The largest logit's index, the lowest one among equals. Kernel: argmax_kernel.

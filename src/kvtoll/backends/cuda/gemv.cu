@@ -1,11 +1,9 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-#include "kvtoll/backends/cuda/gemv.cuh"
-
 #include <algorithm>
 
+#include "kvtoll/backends/cuda/gemv.cuh"
 #include "kvtoll/core/check.h"
-
 
 namespace kvtoll::cuda {
 
@@ -18,7 +16,8 @@ __global__ void __launch_bounds__(kGemvThreads, kGemvBlocks) output_gemv_kernel(
   gemv_body<T, false, AddRow>(p, 1);
 }
 template <class T>
-__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks) norm_gate_up_gemv_kernel(GemvParams p) {
+__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks)
+    norm_gate_up_gemv_kernel(GemvParams p) {
   gemv_body<T, true, GateRow>(p, 2);
 }
 template <class T>
@@ -26,7 +25,8 @@ __global__ void __launch_bounds__(kGemvThreads, kGemvBlocks) down_gemv_kernel(Ge
   gemv_body<T, false, AddRow>(p, 1);
 }
 template <class T>
-__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks) norm_lm_head_gemv_kernel(GemvParams p) {
+__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks)
+    norm_lm_head_gemv_kernel(GemvParams p) {
   gemv_body<T, true, StoreRow>(p, 1);
 }
 

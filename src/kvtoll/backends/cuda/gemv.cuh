@@ -77,7 +77,8 @@ __device__ __forceinline__ void load_normed(const GemvParams& p, T* x, float* sc
   const float rms = rsqrtf(sum / static_cast<float>(p.k) + p.eps);
 #pragma unroll
   for (int j = 0; j < kHeld; ++j)
-    if (const int i = tid + j * kGemvThreads; i < n) store_normed<T>(x, i, held[j], rms, __ldg(weight + i));
+    if (const int i = tid + j * kGemvThreads; i < n)
+      store_normed<T>(x, i, held[j], rms, __ldg(weight + i));
   for (int i = tid + kHeld * kGemvThreads; i < n; i += kGemvThreads)
     store_normed<T>(x, i, __ldcg(from + i), rms, __ldg(weight + i));
 }
@@ -85,14 +86,16 @@ __device__ __forceinline__ void load_normed(const GemvParams& p, T* x, float* sc
 // What becomes of the sum of one row; lane `lane` holds row `row`, valid when row < end.
 struct StoreRow {
   template <class T>
-  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row, bool valid) {
+  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row,
+                                               bool valid) {
     if (!valid) return;
     static_cast<float*>(p.out)[row] = p.bias ? sum + p.bias[row] : sum;
   }
 };
 struct AddRow {
   template <class T>
-  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row, bool valid) {
+  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row,
+                                               bool valid) {
     if (!valid) return;
     float* out = static_cast<float*>(p.out) + row;
     __stcg(out, __ldcg(out) + (p.bias ? sum + p.bias[row] : sum));
@@ -100,7 +103,8 @@ struct AddRow {
 };
 struct GateRow {
   template <class T>
-  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row, bool valid) {
+  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row,
+                                               bool valid) {
     if (valid && p.bias) sum += p.bias[row];
     const float up = __shfl_down_sync(0xffffffffu, sum, 1);
     if (valid && row % 2 == 0) static_cast<T*>(p.out)[row / 2] = from_float<T>(silu(sum) * up);

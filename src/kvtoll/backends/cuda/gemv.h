@@ -16,7 +16,7 @@ namespace kvtoll::cuda {
 struct GemvParams {
   const void* weights = nullptr;  // [rows, k]
   int rows = 0, k = 0;
-  const void* x = nullptr;      // normed kernels: [k] fp32 residual; others: [k] in the weights' dtype
+  const void* x = nullptr;  // normed kernels: [k] fp32 residual; others: [k] in the weights' dtype
   const float* norm = nullptr;  // [k], RMSNorm weight; normed kernels
   float eps = 0.0f;
   const float* bias = nullptr;  // [rows] or null

@@ -1,8 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-#include "kvtoll/backends/cuda/rope.h"
-
 #include "kvtoll/backends/cuda/numeric.cuh"
+#include "kvtoll/backends/cuda/rope.h"
 #include "kvtoll/device/launch.cuh"
 
 namespace kvtoll::cuda {
@@ -80,9 +79,9 @@ void launch_rope_append(const RopeParams& p, DType cache_dtype, const LaunchCont
   shape.grid = dim3((items + kWarps - 1) / kWarps, p.row_count);
   shape.block = dim3(kWarps * 32);
   shape.overlap = launch.overlap;
-  launch_kernel(cache_dtype == DType::kF16 ? rope_append_kernel<__half>
-                                           : rope_append_kernel<__nv_bfloat16>,
-                shape, launch.stream, p);
+  launch_kernel(
+      cache_dtype == DType::kF16 ? rope_append_kernel<__half> : rope_append_kernel<__nv_bfloat16>,
+      shape, launch.stream, p);
 }
 
 Bytes rope_append_bytes(int rows, int heads, int kv_heads, int dim) {

@@ -18,8 +18,8 @@ struct RopeParams {
   float attention_factor = 1.0f, eps = 0.0f;
   int heads = 0, row_count = 0;
   RowMap rows;
-  void* q = nullptr;  // [rows, heads, dim], the cache's dtype
-  CacheView cache;    // where keys and values go: position - start[slot]
+  void* q = nullptr;             // [rows, heads, dim], the cache's dtype
+  CacheView cache;               // where keys and values go: position - start[slot]
   const int* k_start = nullptr;  // [slots] or null: 0
   const int* v_start = nullptr;
   enum class Place { kSlot, kRow, kSingle } place = Place::kSlot;  // first index of the view

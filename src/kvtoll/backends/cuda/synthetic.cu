@@ -1,8 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-#include "kvtoll/backends/cuda/synthetic.h"
-
 #include "kvtoll/backends/cuda/numeric.cuh"
+#include "kvtoll/backends/cuda/synthetic.h"
 #include "kvtoll/core/rng.h"
 #include "kvtoll/device/launch.cuh"
 
@@ -48,8 +47,8 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t n = target.rows * target.cols, stride = int64_t(gridDim.x) * kThreads;
   for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < n; i += stride) {
     // Two roundings, as the host has them: no fused multiply-add.
-    const float scaled = __fmul_rn(
-        rule.scale, random_symmetric(rule.seed, rule.stream, static_cast<uint64_t>(i)));
+    const float scaled =
+        __fmul_rn(rule.scale, random_symmetric(rule.seed, rule.stream, static_cast<uint64_t>(i)));
     store(target, i, rounded(__fadd_rn(rule.offset, scaled), as));
   }
 }

@@ -27,7 +27,8 @@ class WeightRing {
 
   // data: kBytes, 16-byte aligned; barriers: kGemvDepth of 8 bytes. All lanes call.
   __device__ WeightRing(unsigned char* data, uint64_t* barriers, int lane)
-      : data_(data), barrier_(static_cast<uint32_t>(__cvta_generic_to_shared(barriers))),
+      : data_(data),
+        barrier_(static_cast<uint32_t>(__cvta_generic_to_shared(barriers))),
         lane_(lane) {
 #if KVTOLL_BULK_COPY
     if (lane == 0) {
@@ -61,10 +62,10 @@ class WeightRing {
 #else
     for (int r = 0; r < rows; ++r)
       for (int i = lane_; i < chunks; i += 32)
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + r * kGemvChunks * 16 +
-                                                                       i * 16),
-                     "l"(source + r * row_bytes + i * 16)
-                     : "memory");
+        asm volatile(
+            "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + r * kGemvChunks * 16 + i * 16),
+            "l"(source + r * row_bytes + i * 16)
+            : "memory");
     asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
     put_ = put_ + 1 == kGemvDepth ? 0 : put_ + 1;

@@ -11,5 +11,6 @@ constexpr int attention_warps(int head_dim) { return head_dim > 128 ? 4 : 8; }
 constexpr int attention_blocks(int head_dim) { return head_dim > 128 ? 1 : 2; }
 // Blocks launched for each multiprocessor when one sequence's heads do not fill it.
 inline constexpr int kAttentionWaves = 1;
+inline constexpr int kMaxAttentionWaves = 2;  // what buffers are sized for
 
 }  // namespace kvtoll::cuda

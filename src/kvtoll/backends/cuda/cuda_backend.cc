@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Making the backend, reserving memory, and handing out results.
+#include "kvtoll/backends/cuda/cuda_backend.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kvtoll/backends/cuda/attention_prefill.h"
+#include "kvtoll/backends/cuda/gemv.h"
+#include "kvtoll/backends/cuda/make_cuda.h"
+#include "kvtoll/backends/cuda/tuning/attention_shape.h"
+#include "kvtoll/core/check.h"
+
+namespace kvtoll::cuda {
+namespace {
+
+double gigabytes(Bytes bytes) { return static_cast<double>(bytes.value) * 1e-9; }
+
+Result<void> check_shapes(const ModelConfig& c, const BackendOptions& options) {
+  if (options.weights == DType::kF32 || options.cache == DType::kF32)
+    return make_error(ErrorKind::kUnsupported,
+                      "the cuda backend computes in fp16 or bf16, not fp32; use --dtype fp16, "
+                      "--dtype bf16 or --backend cpu");
+  if (c.hidden % 8 || c.ffn % 8 || c.q_width() % 8)
+    return make_error(ErrorKind::kUnsupported,
+                      "{}: the cuda backend needs widths that are multiples of 8 (hidden {}, ffn "
+                      "{}, query {}); use --backend cpu",
+                      c.name, c.hidden, c.ffn, c.q_width());
+  if (!attention_serves(c.head_dim))
+    return make_error(ErrorKind::kUnsupported,
+                      "{}: no cuda attention kernel serves head size {}; there are 64, 80, 96, 128 "
+                      "and 256; use --backend cpu",
+                      c.name, c.head_dim);
+  return {};
+}
+
+Error from_cuda(const CudaError& error) { return {ErrorKind::kMachine, error.what()}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_cuda_backend(std::shared_ptr<const Checkpoint> checkpoint,
+                                                   const BackendOptions& options) {
+  KVTOLL_TRY_VOID(check_shapes(checkpoint->config(), options));
+  const DeviceInfo device = device_info(options.device);
+  if (!device.available) return machine_error("no cuda backend here: {}", device.reason);
+  if (device.major < 8)
+    return machine_error("{} has compute capability {}.{}; the cuda backend needs 8.0 or newer",
+                         device.name, device.major, device.minor);
+  try {
+    auto backend = std::make_unique<CudaBackend>(std::move(checkpoint), options, device);
+    KVTOLL_TRY_VOID(backend->load());
+    return std::unique_ptr<Backend>(std::move(backend));
+  } catch (const CudaError& error) {
+    return tl::unexpected<Error>(from_cuda(error));
+  }
+}
+
+CudaBackend::CudaBackend(std::shared_ptr<const Checkpoint> checkpoint,
+                         const BackendOptions& options, DeviceInfo device)
+    : checkpoint_(std::move(checkpoint)),
+      options_(options),
+      device_(std::move(device)),
+      memory_(options.device) {}
+
+Result<void> CudaBackend::load() {
+  const ModelConfig& c = config();
+  prepare_gemv(std::max({c.hidden, c.ffn, c.q_width()}));
+  prepare_attention();
+  prepare_attention_prefill();
+  KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
+  return {};
+}
+
+BackendInfo CudaBackend::info() const {
+  BackendInfo info{.name = "cuda", .device = device_.name, .peak_gb_s = device_.peak_gb_s};
+  info.attention_kernels = {"attention_split_kernel", "attention_combine_kernel",
+                            "attention_prefill_kernel"};
+  return info;
+}
+
+Result<void> CudaBackend::check_formats(const CacheRequest& request) const {
+  for (const KvPair& pair : request.layers)
+    for (const KvFormat* format : {&pair.key, &pair.value}) {
+      if (format->quantized())
+        return make_error(ErrorKind::kUnsupported,
+                          "no cuda kernel serves {} yet; there are fp16 and bf16",
+                          format->to_string());
+      if (format->dtype != options_.cache)
+        return make_error(ErrorKind::kUnsupported,
+                          "the cuda backend keeps exact keys and values in the cache's dtype {}, "
+                          "not in {}",
+                          dtype_name(options_.cache), dtype_name(format->dtype));
+    }
+  return {};
+}
+
+Result<void> CudaBackend::reserve(const CacheRequest& request) {
+  KVTOLL_CHECK(static_cast<int>(request.layers.size()) == config().layers,
+               "formats for {} layers of {}", request.layers.size(), config().layers);
+  try {
+    KVTOLL_TRY_VOID(check_formats(request));
+    graphs_.clear();
+    workspace_.reset();
+    cache_.reset();
+    const Result<void> done = try_reserve(request);
+    if (!done) {
+      workspace_.reset();
+      cache_.reset();
+      request_ = CacheRequest{.slots = 0};
+    }
+    return done;
+  } catch (const CudaError& error) {
+    return tl::unexpected<Error>(from_cuda(error));
+  }
+}
+
+Result<void> CudaBackend::try_reserve(const CacheRequest& request) {
+  const ModelConfig& c = config();
+  request_ = request;
+  const Bytes layer(int64_t{2} * request.slots * c.kv_heads * request.max_tokens * c.head_dim * 2);
+  const int items = request.slots * c.kv_heads * ((c.gqa() + 7) / 8);
+  const int64_t partial =
+      int64_t{8} * c.head_dim * std::max(device_.multiprocessors * kMaxAttentionWaves, items);
+  Slab slab;
+  plan_activations(act_, c, request.slots, request.max_prompt, partial, slab);
+  const Bytes need = layer * c.layers + slab.bytes(), free = memory_.free();
+  if (need > free)
+    return make_error(ErrorKind::kOutOfMemory,
+                      "{} x {} tokens take {:.3f} GB of keys and values and {:.3f} GB of workspace "
+                      "beside {:.3f} GB of weights; {:.3f} GB are free",
+                      request.slots, request.max_tokens, gigabytes(layer * c.layers),
+                      gigabytes(slab.bytes()), gigabytes(weights_.memory.bytes()), gigabytes(free));
+  KVTOLL_TRY(cache_, memory_.allocate(layer * c.layers, MemoryTag::kKvPayload));
+  KVTOLL_TRY(workspace_, slab.allocate(memory_, MemoryTag::kWorkspace));
+  KVTOLL_CUDA(
+      cudaMemsetAsync(act_.row_slot, 0, static_cast<size_t>(act_.state_bytes), stream_.get()));
+  stream_.synchronize();
+  const int64_t ints = std::max<int64_t>(request.slots, request.max_prompt);
+  next_ = PinnedBuffer(Bytes(int64_t(request.slots) * 4));
+  upload_ = PinnedBuffer(Bytes(ints * 4));
+  logits_ = PinnedBuffer(Bytes(int64_t(c.vocab) * 4));
+  lengths_.assign(static_cast<size_t>(request.slots), 0);
+  rows_.assign(static_cast<size_t>(request.slots), 0);
+  blas_.reset();
+  KVTOLL_TRY(blas_, Cublas::open(stream_.get(), act_.blas, kBlasWorkspace));
+  return {};
+}
+
+void CudaBackend::clear_slot(int slot) {
+  lengths_[static_cast<size_t>(slot)] = 0;
+  KVTOLL_CUDA(cudaMemsetAsync(act_.slot_length + slot, 0, 4, stream_.get()));
+}
+
+std::span<const int32_t> CudaBackend::next_tokens() {
+  stream_.synchronize();
+  return {next_.get<int32_t>(), static_cast<size_t>(row_count_)};
+}
+
+std::span<const float> CudaBackend::logits(int row) {
+  const int64_t vocab = config().vocab;
+  if (row < logit_first_ || row >= logit_first_ + logit_count_) {
+    KVTOLL_CHECK(all_logits_ && row >= 0 && row < prompt_rows_, "logits of row {} of {}", row,
+                 all_logits_ ? prompt_rows_ : logit_count_);
+    logit_first_ = row;
+    logit_count_ = static_cast<int>(std::min<int64_t>(act_.logit_rows, prompt_rows_ - row));
+    lm_head_rows(act_.x + int64_t(row) * config().hidden, logit_count_, 0);
+  }
+  KVTOLL_CUDA(cudaMemcpyAsync(logits_.get<float>(), act_.logits + (row - logit_first_) * vocab,
+                              static_cast<size_t>(vocab) * 4, cudaMemcpyDeviceToHost,
+                              stream_.get()));
+  stream_.synchronize();
+  return {logits_.get<float>(), static_cast<size_t>(vocab)};
+}
+
+}  // namespace kvtoll::cuda

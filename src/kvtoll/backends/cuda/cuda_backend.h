@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// The CUDA backend: weights in fp16 or bf16, residual stream in fp32, products summed in fp32.
+// A decode step is about seven launches a layer, one at a time or replayed as one captured graph;
+// prompts run through tensor-core products in chunks. Made by make_backend("cuda").
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "kvtoll/backends/backend.h"
+#include "kvtoll/backends/cuda/activations.h"
+#include "kvtoll/backends/cuda/attention_decode.h"
+#include "kvtoll/backends/cuda/cublas.h"
+#include "kvtoll/backends/cuda/op_log.h"
+#include "kvtoll/backends/cuda/rope.h"
+#include "kvtoll/backends/cuda/weights.h"
+#include "kvtoll/device/device_info.h"
+
+namespace kvtoll::cuda {
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(std::shared_ptr<const Checkpoint> checkpoint, const BackendOptions& options,
+              DeviceInfo device);
+  Result<void> load();
+
+  BackendInfo info() const override;
+  const ModelConfig& config() const override { return checkpoint_->config(); }
+  Result<void> reserve(const CacheRequest& request) override;
+  int slots() const override { return request_.slots; }
+  void clear_slot(int slot) override;
+  int64_t length(int slot) const override { return lengths_[static_cast<size_t>(slot)]; }
+
+  Result<bool> begin_step(const StepInput& input) override;
+  void embed() override;
+  void norm_qkv(int layer) override;
+  void rope_append(int layer) override;
+  void attend(int layer) override;
+  void output_add(int layer) override;
+  void norm_gate_up(int layer) override;
+  void down_add(int layer) override;
+  void norm_lm_head() override;
+  void argmax() override;
+  Result<void> end_step() override;
+
+  std::span<const int32_t> next_tokens() override;
+  std::span<const float> logits(int row) override;
+  bool last_step_flushed() const override { return flushed_; }
+  MemorySplit memory() const override { return memory_.used(); }
+  MemorySplit peak_memory() const override { return memory_.peak(); }
+
+ private:
+  struct CapturedStep {
+    GraphExec graph;
+    std::vector<OpNote> notes;
+    bool warm = false;  // its kernels have run once, one at a time
+  };
+  // One prompt (or a further piece of one) on its way through the network.
+  struct Prompt {
+    int row = 0;  // of the step: index of its result
+    int slot = 0;
+    int64_t position = 0, tokens = 0;
+  };
+
+  Result<void> try_reserve(const CacheRequest& request);
+  Result<void> check_formats(const CacheRequest& request) const;
+
+  // steps.cc
+  Result<void> check_input(const StepInput& input) const;
+  Result<bool> begin_decode(const StepInput& input);
+  void upload_rows(const StepInput& input);
+  void run_ops();
+  Result<void> replay_or_capture();
+  void finish_decode();
+
+  // prompts.cc
+  Result<void> run_prompts(const StepInput& input);
+  void prompt_layers(const Prompt& prompt);
+  void prompt_attention(const Prompt& prompt, int layer, int offset, int rows);
+  void lm_head_rows(const float* x, int rows, int first_logit_row);
+
+  // ops.cc
+  LaunchContext launch_context() const;
+  RowMap decode_rows() const { return {act_.row_slot, act_.slot_length}; }
+  CacheView cache_view(int layer) const;
+  void product(std::string_view kernel, int layer, const void* weights, int rows, int k,
+               const void* x, float* out, int n, bool add);
+  void normalize(int layer, const float* x, const float* weight, int n);
+  void bias_add(int layer, const float* bias, float* x, int n, int k);
+  void rope(int layer, const RopeParams& places, const float* bias, int n);
+  AttentionParams attention_params(int layer) const;
+
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  BackendOptions options_;
+  DeviceInfo device_;
+  DeviceMemory memory_;
+  Stream stream_;
+  Weights weights_;
+  std::unique_ptr<Cublas> blas_;
+
+  CacheRequest request_;
+  DeviceBuffer cache_, workspace_;
+  Activations act_;
+  PinnedBuffer next_;                   // [slots] int32, written by argmax_kernel
+  PinnedBuffer upload_;                 // [max(slots, prompt)] int32
+  PinnedBuffer logits_;                 // [vocab]
+  std::vector<int64_t> lengths_;        // [slots]
+  std::map<int, CapturedStep> graphs_;  // by rows
+
+  // The current step.
+  std::vector<int> rows_;  // slot of each row, as on the device
+  std::vector<int> result_rows_;
+  int row_count_ = 0;
+  bool flushed_ = false, all_logits_ = false, capturing_ = false;
+  int64_t prompt_rows_ = 0;                // all_logits: rows of act_.x that hold the prompt
+  int logit_first_ = 0, logit_count_ = 0;  // rows in act_.logits
+  OpLog log_;
+  std::optional<trace::StepScope> scope_;
+};
+
+}  // namespace kvtoll::cuda

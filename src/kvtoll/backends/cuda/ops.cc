@@ -1,0 +1,207 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// The operations of a decode step. One row: matrix-vector kernels with norms, biases and activation
+// fused in. More rows: cuBLAS products between small kernels.
+#include "kvtoll/backends/cuda/cuda_backend.h"
+#include "kvtoll/backends/cuda/elementwise.h"
+#include "kvtoll/backends/cuda/gemv.h"
+
+namespace kvtoll::cuda {
+
+LaunchContext CudaBackend::launch_context() const {
+  return {stream_.get(), device_.multiprocessors, capturing_ && device_.major >= 9};
+}
+
+CacheView CudaBackend::cache_view(int layer) const {
+  const ModelConfig& c = config();
+  const int64_t tensor =
+      int64_t(request_.slots) * c.kv_heads * request_.max_tokens * c.head_dim * 2;
+  char* base = cache_.get<char>() + 2 * layer * tensor;
+  return {base, base + tensor, request_.max_tokens, c.kv_heads, c.head_dim};
+}
+
+// Several rows: x [n, k] in the weights' dtype, out [n, rows] fp32.
+void CudaBackend::product(std::string_view kernel, int layer, const void* weights, int rows, int k,
+                          const void* x, float* out, int n, bool add) {
+  const Bytes bytes(int64_t(rows) * k * 2 + int64_t(n) * k * 2 +
+                    int64_t(n) * rows * 4 * (add ? 2 : 1));
+  log_.run({kernel, {bytes}, layer}, [&] {
+    blas_->multiply({weights, x, out, n, rows, k, add, options_.weights});
+  });
+}
+
+void CudaBackend::normalize(int layer, const float* x, const float* weight, int n) {
+  const ModelConfig& c = config();
+  log_.run({"rmsnorm_kernel", {rmsnorm_bytes(n, c.hidden)}, layer}, [&] {
+    launch_rmsnorm(x, weight, static_cast<float>(c.rms_eps), n, c.hidden, act_.normed,
+                   options_.weights, launch_context());
+  });
+}
+
+void CudaBackend::bias_add(int layer, const float* bias, float* x, int n, int k) {
+  if (!bias) return;
+  log_.run({"bias_add_kernel", {bias_add_bytes(n, k)}, layer},
+           [&] { launch_bias_add(x, bias, n, k, launch_context()); });
+}
+
+void CudaBackend::embed() {
+  const EmbedParams p{weights_.embedding, act_.slot_token, decode_rows(), act_.x,
+                      row_count_,         config().hidden};
+  log_.run({"embed_kernel", {embed_bytes(row_count_, config().hidden)}},
+           [&] { launch_embed(p, options_.weights, launch_context()); });
+}
+
+void CudaBackend::norm_qkv(int layer) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  const int width = c.q_width() + 2 * c.kv_width();
+  if (row_count_ > 1) {
+    normalize(layer, act_.x, w.attn_norm, row_count_);
+    return product("gemm_qkv", layer, w.qkv, width, c.hidden, act_.normed, act_.qkv, row_count_,
+                   false);
+  }
+  const GemvParams p{w.qkv,      width,       c.hidden,
+                     act_.x,     w.attn_norm, static_cast<float>(c.rms_eps),
+                     w.qkv_bias, act_.qkv};
+  log_.run({"norm_qkv_gemv_kernel", {gemv_bytes(width, c.hidden, 4, false, w.qkv_bias)}, layer},
+           [&] { launch_norm_qkv(p, options_.weights, launch_context()); });
+}
+
+// places: rows and where keys and values go; the rest is filled in here.
+void CudaBackend::rope(int layer, const RopeParams& places, const float* bias, int n) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  RopeParams p = places;
+  p.qkv = act_.qkv;
+  p.bias = bias;
+  p.q_norm = w.q_norm;
+  p.k_norm = w.k_norm;
+  p.inv_freq = weights_.inv_freq;
+  p.attention_factor = weights_.attention_factor;
+  p.eps = static_cast<float>(c.rms_eps);
+  p.heads = c.heads;
+  p.row_count = n;
+  p.q = act_.q;
+  log_.run({"rope_append_kernel", {rope_append_bytes(n, c.heads, c.kv_heads, c.head_dim)}, layer},
+           [&] { launch_rope_append(p, options_.cache, launch_context()); });
+}
+
+void CudaBackend::rope_append(int layer) {
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  RopeParams places;
+  places.rows = decode_rows();
+  places.cache = cache_view(layer);
+  rope(layer, places, row_count_ > 1 ? w.qkv_bias : nullptr, row_count_);
+}
+
+AttentionParams CudaBackend::attention_params(int layer) const {
+  const ModelConfig& c = config();
+  AttentionParams p;
+  p.q = act_.q;
+  p.cache = cache_view(layer);
+  p.rows = decode_rows();
+  p.out = act_.attended;
+  p.out_dtype = options_.weights;
+  p.partial = act_.partial;
+  p.stats = act_.stats;
+  p.heads = c.heads;
+  p.row_count = row_count_;
+  p.splits = attention_splits(row_count_, c.kv_heads, c.gqa(), device_.multiprocessors,
+                              request_.max_tokens);
+  return p;
+}
+
+void CudaBackend::attend(int layer) {
+  const ModelConfig& c = config();
+  const AttentionParams p = attention_params(layer);
+  const OpBytes split{attention_split_bytes(0, row_count_, c.heads, c.kv_heads, c.head_dim),
+                      attention_split_bytes(1, 0, c.heads, c.kv_heads, c.head_dim)};
+  log_.run({"attention_split_kernel", split, layer},
+           [&] { launch_attention_split(p, options_.cache, launch_context()); });
+  log_.run({"attention_combine_kernel",
+            {attention_combine_bytes(row_count_, c.heads, c.head_dim, p.splits)},
+            layer},
+           [&] { launch_attention_combine(p, options_.cache, launch_context()); });
+}
+
+void CudaBackend::output_add(int layer) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  if (row_count_ > 1) {
+    product("gemm_output", layer, w.o, c.hidden, c.q_width(), act_.attended, act_.x, row_count_,
+            true);
+    return bias_add(layer, w.o_bias, act_.x, row_count_, c.hidden);
+  }
+  const GemvParams p{w.o, c.hidden, c.q_width(), act_.attended, nullptr, 0.0f, w.o_bias, act_.x};
+  log_.run({"output_gemv_kernel", {gemv_bytes(c.hidden, c.q_width(), 4, true, w.o_bias)}, layer},
+           [&] { launch_output_add(p, options_.weights, launch_context()); });
+}
+
+void CudaBackend::norm_gate_up(int layer) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  if (row_count_ > 1) {
+    normalize(layer, act_.x, w.ffn_norm, row_count_);
+    product("gemm_gate_up", layer, w.gate_up, 2 * c.ffn, c.hidden, act_.normed, act_.gate_up,
+            row_count_, false);
+    return log_.run({"silu_mul_kernel", {silu_mul_bytes(row_count_, c.ffn)}, layer}, [&] {
+      launch_silu_mul(act_.gate_up, w.gate_up_bias, row_count_, c.ffn, act_.hidden,
+                      options_.weights, launch_context());
+    });
+  }
+  const GemvParams p{w.gate_up,      2 * c.ffn,  c.hidden,
+                     act_.x,         w.ffn_norm, static_cast<float>(c.rms_eps),
+                     w.gate_up_bias, act_.hidden};
+  log_.run({"norm_gate_up_gemv_kernel",
+            {gemv_bytes(2 * c.ffn, c.hidden, 1, false, w.gate_up_bias)},
+            layer},
+           [&] { launch_norm_gate_up(p, options_.weights, launch_context()); });
+}
+
+void CudaBackend::down_add(int layer) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  if (row_count_ > 1) {
+    product("gemm_down", layer, w.down, c.hidden, c.ffn, act_.hidden, act_.x, row_count_, true);
+    return bias_add(layer, w.down_bias, act_.x, row_count_, c.hidden);
+  }
+  const GemvParams p{w.down, c.hidden, c.ffn, act_.hidden, nullptr, 0.0f, w.down_bias, act_.x};
+  log_.run({"down_gemv_kernel", {gemv_bytes(c.hidden, c.ffn, 4, true, w.down_bias)}, layer},
+           [&] { launch_down_add(p, options_.weights, launch_context()); });
+}
+
+// x [rows, hidden] -> act_.logits from row first_logit_row on.
+void CudaBackend::lm_head_rows(const float* x, int rows, int first_logit_row) {
+  const ModelConfig& c = config();
+  float* out = act_.logits + int64_t(first_logit_row) * c.vocab;
+  if (rows > 1) {
+    normalize(-1, x, weights_.final_norm, rows);
+    return product("gemm_lm_head", -1, weights_.lm_head, c.vocab, c.hidden, act_.normed, out, rows,
+                   false);
+  }
+  const GemvParams p{
+      weights_.lm_head, c.vocab, c.hidden, x, weights_.final_norm, static_cast<float>(c.rms_eps),
+      nullptr,          out};
+  log_.run({"norm_lm_head_gemv_kernel", {gemv_bytes(c.vocab, c.hidden, 4, false, false)}},
+           [&] { launch_norm_lm_head(p, options_.weights, launch_context()); });
+}
+
+void CudaBackend::norm_lm_head() { lm_head_rows(act_.x, row_count_, 0); }
+
+void CudaBackend::argmax() {
+  ArgmaxParams p;
+  p.logits = act_.logits;
+  p.vocab = config().vocab;
+  p.row_count = row_count_;
+  p.slot = act_.row_slot;
+  p.best = act_.best;
+  p.done = act_.done;
+  p.slot_token = act_.slot_token;
+  p.next = next_.get<int>();
+  p.length = act_.slot_length;
+  p.advance = 1;
+  log_.run({"argmax_kernel", {argmax_bytes(row_count_, p.vocab)}},
+           [&] { launch_argmax(p, launch_context()); });
+}
+
+}  // namespace kvtoll::cuda

@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// The brackets of a step: what arrives from the engine, and how a decode step is launched.
+#include <algorithm>
+#include <numeric>
+
+#include "kvtoll/backends/cuda/cuda_backend.h"
+#include "kvtoll/core/check.h"
+
+namespace kvtoll::cuda {
+
+Result<void> CudaBackend::check_input(const StepInput& input) const {
+  for (const SlotTokens& s : input.slots) {
+    KVTOLL_CHECK(s.slot >= 0 && s.slot < request_.slots, "slot {} of {}", s.slot, request_.slots);
+    KVTOLL_CHECK(s.position == length(s.slot), "position {} of slot {} that holds {} tokens",
+                 s.position, s.slot, length(s.slot));
+    const auto n = std::max<int64_t>(1, static_cast<int64_t>(s.tokens.size()));
+    if (s.position + n > request_.max_tokens)
+      return usage_error("slot {} has room for {} tokens and would hold {}", s.slot,
+                         request_.max_tokens, s.position + n);
+    for (int32_t token : s.tokens)
+      if (token < 0 || token >= config().vocab)
+        return usage_error("token id {} is outside the model's vocabulary of {}", token,
+                           config().vocab);
+  }
+  return {};
+}
+
+Result<bool> CudaBackend::begin_step(const StepInput& input) {
+  KVTOLL_CHECK(static_cast<bool>(workspace_), "a step before reserve()");
+  KVTOLL_CHECK(input.slots.size() <= static_cast<size_t>(request_.slots), "{} rows for {} slots",
+               input.slots.size(), request_.slots);
+  KVTOLL_TRY_VOID(check_input(input));
+  row_count_ = static_cast<int>(input.slots.size());
+  flushed_ = false;
+  all_logits_ = input.all_logits;
+  prompt_rows_ = 0;
+  logit_first_ = 0;
+  logit_count_ = row_count_;
+  const bool prompts = input.prefill || std::ranges::any_of(input.slots, [](const SlotTokens& s) {
+                         return s.tokens.size() > 1;
+                       });
+  try {
+    upload_rows(input);
+    if (!prompts) return begin_decode(input);
+    KVTOLL_TRY_VOID(run_prompts(input));
+    return false;
+  } catch (const CudaError& error) {
+    scope_.reset();
+    return machine_error("{}", error.what());
+  }
+}
+
+// Tells the device which slot each row is and, where the caller gives tokens, what it feeds.
+void CudaBackend::upload_rows(const StepInput& input) {
+  bool same = true;
+  for (int i = 0; i < row_count_; ++i) {
+    const int slot = input.slots[static_cast<size_t>(i)].slot;
+    same = same && rows_[static_cast<size_t>(i)] == slot;
+    rows_[static_cast<size_t>(i)] = slot;
+  }
+  if (same) return;
+  // From pageable memory the call copies before it returns, so rows_ may change afterwards.
+  KVTOLL_CUDA(cudaMemcpyAsync(act_.row_slot, rows_.data(), rows_.size() * 4, cudaMemcpyHostToDevice,
+                              stream_.get()));
+}
+
+Result<bool> CudaBackend::begin_decode(const StepInput& input) {
+  StepTokens tokens;
+  int64_t context = 0;
+  for (const SlotTokens& s : input.slots) {
+    tokens.visible += s.position + 1;
+    context = std::max(context, s.position);
+    if (!s.tokens.empty())
+      KVTOLL_CUDA(cudaMemcpyAsync(act_.slot_token + s.slot, s.tokens.data(), 4,
+                                  cudaMemcpyHostToDevice, stream_.get()));
+  }
+  log_.set_tokens(tokens);
+  scope_.emplace(trace::Step{trace::StepKind::kAppend, context, row_count_});
+  if (options_.launch == Launch::kEager) return true;
+  KVTOLL_TRY_VOID(replay_or_capture());
+  finish_decode();
+  return false;
+}
+
+void CudaBackend::run_ops() {
+  embed();
+  for (int layer = 0; layer < config().layers; ++layer) {
+    norm_qkv(layer);
+    rope_append(layer);
+    attend(layer);
+    output_add(layer);
+    norm_gate_up(layer);
+    down_add(layer);
+  }
+  norm_lm_head();
+  argmax();
+}
+
+// The first step of a shape runs one launch at a time, so that modules load and cuBLAS chooses
+// before anything is captured; the second is captured; all later ones replay.
+Result<void> CudaBackend::replay_or_capture() {
+  CapturedStep& step = graphs_[row_count_];
+  if (!step.warm) {
+    run_ops();
+    step.warm = true;
+    return {};
+  }
+  if (!step.graph) {
+    capturing_ = true;
+    log_.start_noting(&step.notes);
+    const auto stop = [&] {
+      capturing_ = false;
+      log_.stop_noting();
+    };
+    try {
+      step.graph = capture(stream_.get(), [&] { run_ops(); });
+    } catch (...) {
+      stop();
+      step.notes.clear();
+      throw;
+    }
+    stop();
+  }
+  log_.replay(step.notes);
+  step.graph.launch(stream_.get());
+  return {};
+}
+
+void CudaBackend::finish_decode() {
+  for (int i = 0; i < row_count_; ++i)
+    ++lengths_[static_cast<size_t>(rows_[static_cast<size_t>(i)])];
+  scope_.reset();
+}
+
+Result<void> CudaBackend::end_step() {
+  finish_decode();
+  return {};
+}
+
+}  // namespace kvtoll::cuda
