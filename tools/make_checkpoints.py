@@ -9,8 +9,8 @@ Each case is a folder as transformers saves it, and beside it NAME.golden.safete
   tokens      int64 [N]         N greedy tokens; tokens[0] follows the prompt
   decode      fp32  [N, vocab]  logits after each of them; argmax(decode[i]) == tokens[i + 1]
   inv_freq    fp32  [head_dim/2], attention_scaling fp32 [1]: the rotary table
-computed in fp32 from the stored weights. Cases whose name starts with gguf- are GGUF files made with
-the gguf package; their weights are what dequantization gives back.
+computed in fp32 from the stored weights.
+tools/make_gguf_checkpoints.py does the same for GGUF files.
 
   tools/make_checkpoints.py --out tests/data/checkpoints          # the committed ones
   tools/make_checkpoints.py --out /some/folder --only 'qwen3*'    # any, to re-check

@@ -79,7 +79,7 @@ Result<std::shared_ptr<const Checkpoint>> open_checkpoint(const std::string& spe
     case ModelSource::kSynthetic:
       return open_synthetic(spec);
     case ModelSource::kGguf:
-      return input_error("{}: GGUF files cannot be read yet", spec);
+      return open_gguf_checkpoint(model);
     case ModelSource::kFolder:
       break;
   }

@@ -63,6 +63,13 @@ struct SyntheticRule {
   float offset = 0.0f;  // 1 for norms
 };
 
+// How many tensors of a file, and how many bytes, are stored in one type ("BF16", "Q4_K").
+struct StoredType {
+  std::string name;
+  int tensors = 0;
+  Bytes bytes;
+};
+
 class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
@@ -73,6 +80,8 @@ class Checkpoint {
   virtual bool has_weights() const = 0;
   // Why there are none and what to do; empty where there are.
   virtual std::string weights_problem() const { return {}; }
+  // What is stored, most bytes first; empty for synthetic checkpoints.
+  virtual std::vector<StoredType> stored_types() const { return {}; }
   // Errors: kInput naming file and tensor when missing, of the wrong shape or outside the file.
   // Float dtypes only, as stored. GGUF's quantized blocks are decoded: exactly for `blocks_as`
   // kF32, else rounded to that dtype (a tensor with a value that does not fit fp16 comes as fp32).

@@ -88,6 +88,22 @@ class HfFolder final : public Checkpoint {
     return HostTensor{view, file};
   }
 
+  std::vector<StoredType> stored_types() const override {
+    std::map<std::string, StoredType> by_name;
+    for (const auto& [name, file] : home_) {
+      const SafetensorsEntry& stored = file->entries().find(name)->second;
+      StoredType& entry = by_name[stored.dtype];
+      entry.name = stored.dtype;
+      ++entry.tensors;
+      entry.bytes += Bytes(static_cast<int64_t>(stored.end - stored.begin));
+    }
+    std::vector<StoredType> out;
+    for (auto& [name, entry] : by_name) out.push_back(std::move(entry));
+    std::sort(out.begin(), out.end(),
+              [](const StoredType& a, const StoredType& b) { return a.bytes > b.bytes; });
+    return out;
+  }
+
   Result<void> map_tensors() {
     for (const File& file : files_)
       for (const auto& [name, entry] : file->entries())
