@@ -28,6 +28,7 @@ class Safetensors : public ::testing::Test {
 
   fs::path write(const std::string& content) {
     const fs::path path = folder_ / "x.safetensors";
+    fs::remove(path);  // a truncated file would be flushed to the disk each time
     std::ofstream(path, std::ios::binary) << content;
     return path;
   }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// On GGUF files made with the gguf package (tools/make_gguf_checkpoints.py), on files made here that
-// lie, and on a real head where the shared data is there.
+// On GGUF files made with the gguf package (tools/make_gguf_checkpoints.py), on files made here
+// that lie, and on a real head where the shared data is there.
 #include "kvtoll/model/gguf_checkpoint.h"
 
 #include <gmock/gmock.h>
@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "kvtoll/core/safetensors.h"
+#include "kvtoll/model/gguf.h"
 #include "support/gguf_writer.h"
 
 namespace kvtoll {
@@ -88,12 +89,12 @@ struct Lie {
 GgufWriter tiny(const Lie& lie = {}) {
   GgufWriter w;
   w.text("general.architecture", lie.arch);
-  for (const auto& [key, value] : std::initializer_list<std::pair<const char*, uint32_t>>{
-           {"block_count", 1},
-           {"context_length", 64},
-           {"embedding_length", 32},
-           {"feed_forward_length", 32},
-           {"attention.head_count", 2}})
+  for (const auto& [key, value] :
+       std::initializer_list<std::pair<const char*, uint32_t>>{{"block_count", 1},
+                                                               {"context_length", 64},
+                                                               {"embedding_length", 32},
+                                                               {"feed_forward_length", 32},
+                                                               {"attention.head_count", 2}})
     w.u32(lie.arch + "." + key, value);
   w.f32(lie.arch + ".attention.layer_norm_rms_epsilon", lie.eps);
   const auto add = [&](const std::string& name, std::vector<uint64_t> dims, uint32_t type = 0) {
@@ -109,9 +110,9 @@ GgufWriter tiny(const Lie& lie = {}) {
   };
   add("token_embd.weight", {32, 4});
   add("output_norm.weight", {32});
-  for (const char* name : {"attn_norm", "ffn_norm"}) add(fmt::format("blk.0.{}.weight", name), {32});
-  for (const char* name :
-       {"attn_q", "attn_k", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
+  for (const char* name : {"attn_norm", "ffn_norm"})
+    add(fmt::format("blk.0.{}.weight", name), {32});
+  for (const char* name : {"attn_q", "attn_k", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
     add(fmt::format("blk.0.{}.weight", name), {32, 32});
   add("blk.0.attn_v.weight", {32, 32}, lie.type);
   if (!lie.extra.empty()) add(lie.extra, {32});
@@ -126,6 +127,7 @@ class GgufLies : public ::testing::Test {
   }
   void TearDown() override { fs::remove(path_); }
   Result<std::shared_ptr<const Checkpoint>> open(const std::string& bytes) {
+    fs::remove(path_);  // a truncated file would be flushed to the disk each time
     std::ofstream(path_, std::ios::binary) << bytes;
     return open_checkpoint(path_.string());
   }

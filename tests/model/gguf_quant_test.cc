@@ -23,10 +23,10 @@ TEST(GgufQuant, EqualsTheReferenceBitForBit) {
     const TensorView want = *golden->tensor(fmt::format("{}.values", type.name));
     ASSERT_EQ(blocks.shape[1], type.block_bytes);
     std::vector<float> got(static_cast<size_t>(want.shape.elements()));
-    decode_gguf(type,
-                {static_cast<const std::byte*>(blocks.data),
-                 static_cast<size_t>(blocks.bytes().value)},
-                got);
+    decode_gguf(
+        type,
+        {static_cast<const std::byte*>(blocks.data), static_cast<size_t>(blocks.bytes().value)},
+        got);
     for (size_t i = 0; i < got.size(); ++i)
       ASSERT_EQ(std::bit_cast<uint32_t>(got[i]),
                 std::bit_cast<uint32_t>(want.at(static_cast<int64_t>(i))))

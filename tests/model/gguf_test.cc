@@ -29,6 +29,7 @@ class Gguf : public ::testing::Test {
   void TearDown() override { fs::remove(path_); }
 
   Result<std::shared_ptr<const GgufFile>> open(const std::string& bytes) {
+    fs::remove(path_);  // a truncated file would be flushed to the disk each time
     std::ofstream(path_, std::ios::binary) << bytes;
     return GgufFile::open(path_);
   }

@@ -55,7 +55,7 @@ class Loader {
     matrix.data.resize(matrix.bytes().value);
     std::byte* to = matrix.data.as<std::byte>();
     for (WeightRole role : roles) {
-      KVTOLL_TRY(const HostTensor tensor, checkpoint_.tensor(role, layer));
+      KVTOLL_TRY(const HostTensor tensor, checkpoint_.tensor(role, layer, dtype_));
       convert(tensor.view, dtype_, to, pool_);
       to += tensor.view.shape.elements() * dtype_size(dtype_);
     }
@@ -73,7 +73,7 @@ class Loader {
       const size_t at = values.size();
       values.resize(at + n, 0.0f);
       if (!has(role, layer)) continue;
-      KVTOLL_TRY(const HostTensor tensor, checkpoint_.tensor(role, layer));
+      KVTOLL_TRY(const HostTensor tensor, checkpoint_.tensor(role, layer, dtype_));
       widen(tensor.view.data, tensor.view.dtype, static_cast<int64_t>(n), values.data() + at);
     }
     round_to(values.data(), static_cast<int64_t>(values.size()), dtype_);
