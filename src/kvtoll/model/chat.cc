@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kvtoll/model/unicode.h"
+
 namespace kvtoll {
 namespace {
 
@@ -13,11 +15,17 @@ constexpr std::string_view kEndOfThought = "</think>";
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
+// Without the white space at both ends, as Python's str.strip has it.
 std::string strip(std::string_view text) {
-  constexpr std::string_view kSpaces = " \t\r\n\f\v";
-  const size_t begin = text.find_first_not_of(kSpaces);
-  if (begin == text.npos) return "";
-  return std::string(text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1));
+  size_t begin = text.size(), end = 0;
+  for (size_t pos = 0; pos < text.size();) {
+    const Utf8Step step = utf8_step(text, pos);
+    const char32_t c = step.valid ? code_point_at(text, pos).value : 0xFFFD;
+    const bool space = char_class(c) == CharClass::kSpace || (c >= 0x1C && c <= 0x1F);
+    if (!space) begin = std::min(begin, pos), end = pos + step.length;
+    pos += step.length;
+  }
+  return begin < end ? std::string(text.substr(begin, end - begin)) : "";
 }
 
 // The value of the quoted literal that starts at `pos`; `pos` moves behind it. Escapes as in Jinja.
