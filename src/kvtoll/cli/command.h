@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kvtoll/core/result.h"
 
@@ -23,6 +24,9 @@ ExitCode fail(const Error& error);
 // True once the user has pressed Ctrl-C (or SIGTERM came); long loops ask and stop between units of
 // work.
 bool interrupted();
+
+// argv, for records.
+const std::vector<std::string>& command_line();
 
 void setup_run(CLI::App& app, ExitCode& exit_code);
 void setup_eval(CLI::App& app, ExitCode& exit_code);

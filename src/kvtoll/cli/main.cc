@@ -11,6 +11,7 @@ namespace kvtoll::cli {
 namespace {
 
 std::atomic<bool> stop_requested{false};
+std::vector<std::string> arguments;
 
 struct Command {
   const char* name;
@@ -40,6 +41,7 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 bool interrupted() { return stop_requested.load(); }
+const std::vector<std::string>& command_line() { return arguments; }
 
 ExitCode fail(const Error& error) {
   fmt::print(stderr, "kvtoll: {}\n", error.message);
@@ -47,6 +49,7 @@ ExitCode fail(const Error& error) {
 }
 
 int main(int argc, char** argv) {
+  arguments.assign(argv, argv + argc);
   std::signal(SIGINT, [](int) { stop_requested = true; });
   std::signal(SIGTERM, [](int) { stop_requested = true; });
   std::signal(SIGPIPE, SIG_IGN);

@@ -135,6 +135,11 @@ profiler::EnergyWindow joined_windows(const std::vector<profiler::EnergyWindow>&
   return all;
 }
 
+std::string warning_text(const profiler::Warning& warning) {
+  const std::string text = warning.code + ": " + warning.message;
+  return warning.cure.empty() ? text : fmt::format("{} ({})", text, warning.cure);
+}
+
 report::EnergyFields energy_fields(const profiler::EnergyResult& result) {
   report::EnergyFields out;
   out.available = result.available;

@@ -28,6 +28,7 @@ report::MemoryFields memory_fields(const MemorySplit& now, const MemorySplit& pe
 
 // Several counter windows as one: durations, joules and steps add up.
 profiler::EnergyWindow joined_windows(const std::vector<profiler::EnergyWindow>& windows);
+std::string warning_text(const profiler::Warning& warning);  // "code: message (cure)"
 report::EnergyFields energy_fields(const profiler::EnergyResult& result);
 
 }  // namespace kvtoll::studies

@@ -1,0 +1,235 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/studies/block.h"
+
+#include <algorithm>
+
+#include "kvtoll/profiler/memory_watch.h"
+#include "kvtoll/studies/record_parts.h"
+#include "kvtoll/studies/traced_pass.h"
+
+namespace kvtoll::studies {
+namespace {
+
+constexpr int kMostRepeats = 3;              // of a run whose clocks were throttled
+constexpr Nanoseconds kIdle{2'000'000'000};  // watched for idle power, where there is a counter
+
+// One format while its block is measured.
+struct Format {
+  const Configuration* configuration;
+  report::RunRecord record;
+  CacheRequest request;
+  std::vector<TimedRun> runs;
+  std::vector<profiler::EnergyWindow> energy;
+  bool alive() const { return record.status == report::Status::kOk; }
+};
+
+report::Status status_of(const Error& error) {
+  if (error.kind == ErrorKind::kOutOfMemory) return report::Status::kOom;
+  if (error.kind == ErrorKind::kUnsupported) return report::Status::kUnsupported;
+  return report::Status::kFailed;
+}
+
+Result<CacheRequest> cache_request(const report::RecordKey& key, int layers) {
+  KVTOLL_TRY(const KvPolicy policy, KvPolicy::parse(key.kv));
+  CacheRequest request;
+  KVTOLL_TRY(request.layers, policy.resolve(layers));
+  request.residual_length = static_cast<int>(key.residual);
+  request.slots = static_cast<int>(key.batch);
+  request.max_prompt = key.prompt_tokens;
+  request.max_tokens = key.prompt_tokens + key.new_tokens;
+  return request;
+}
+
+class BlockRun {
+ public:
+  explicit BlockRun(const BlockSetup& setup) : setup_(setup) {
+    for (const Configuration& configuration : setup.block.formats) {
+      Format format{&configuration, setup.base, {}, {}, {}};
+      format.record.config.kv = configuration.key.kv;
+      auto request = cache_request(configuration.key, setup.backend.config().layers);
+      if (request) format.request = std::move(*request);
+      formats_.push_back(std::move(format));
+      if (!request) drop(formats_.back(), request.error());
+    }
+  }
+
+  Result<std::vector<report::RunRecord>> measure() {
+    const double idle_before = idle_watts();
+    KVTOLL_TRY_VOID(setup_.base.protocol.order == "sequential" ? sequential() : interleaved());
+    const double idle_after = idle_watts();
+    std::vector<report::RunRecord> records;
+    for (Format& format : formats_) {
+      if (format.alive()) finish(format, idle_before, idle_after);
+      records.push_back(std::move(format.record));
+    }
+    return records;
+  }
+
+ private:
+  const report::ProtocolFields& protocol() const { return setup_.base.protocol; }
+
+  Result<void> interleaved() {
+    for (int64_t i = 0; i < protocol().warmups + protocol().runs; ++i)
+      for (Format& format : formats_) KVTOLL_TRY_VOID(one_run(format, i));
+    for (Format& format : formats_) KVTOLL_TRY_VOID(traced_run(format));
+    return {};
+  }
+
+  Result<void> sequential() {
+    for (Format& format : formats_) {
+      for (int64_t i = 0; i < protocol().warmups + protocol().runs; ++i)
+        KVTOLL_TRY_VOID(one_run(format, i));
+      KVTOLL_TRY_VOID(traced_run(format));
+    }
+    return {};
+  }
+
+  // i counts warm-ups, then runs.
+  Result<void> one_run(Format& format, int64_t i) {
+    if (!format.alive()) return {};
+    const int64_t round = i - protocol().warmups;
+    for (int attempt = 0;; ++attempt) {
+      announce(format, round < 0 ? fmt::format("warm-up {}/{}", i + 1, protocol().warmups)
+                                 : fmt::format("run {}/{}", round + 1, protocol().runs));
+      bool throttled = false;
+      auto done =
+          round < 0 ? generate(format).map([](auto&&) {}) : measured_run(format, round, throttled);
+      if (!done) return stopped_by(format, done.error());
+      if (!throttled || attempt == kMostRepeats) return {};
+      ++format.record.protocol.repeated_runs;
+      format.runs.pop_back();
+      format.energy.pop_back();
+    }
+  }
+
+  Result<BatchTiming> generate(Format& format) {
+    KVTOLL_TRY_VOID(prepare(format));
+    Session session(setup_.backend);
+    return session.generate_fixed(setup_.prompt, format.request.slots,
+                                  static_cast<int>(format.configuration->key.new_tokens),
+                                  on_step());
+  }
+
+  Result<void> measured_run(Format& format, int64_t round, bool& throttled) {
+    KVTOLL_TRY_VOID(prepare(format));
+    const bool metered = setup_.instruments.meter->availability().available;
+    setup_.instruments.guard->begin();
+    if (metered) setup_.instruments.meter->begin();
+    const Nanoseconds start = now();
+    auto timing = generate(format);
+    format.energy.push_back(metered ? setup_.instruments.meter->end() : profiler::EnergyWindow{});
+    const profiler::ClockReport clocks = setup_.instruments.guard->end();
+    if (!timing) return tl::unexpected<Error>(timing.error());
+    format.runs.push_back({round, start, std::move(*timing)});
+    for (const profiler::Warning& w : clocks.warnings) warn(format, w);
+    throttled = clocks.throttled;
+    return {};
+  }
+
+  Result<void> traced_run(Format& format) {
+    if (!format.alive()) return {};
+    announce(format, "traced");
+    if (auto ready = prepare(format); !ready) return stopped_by(format, ready.error());
+    Session session(setup_.backend);
+    auto pass = run_traced_pass(session, setup_.prompt, format.request.slots,
+                                static_cast<int>(format.configuration->key.new_tokens),
+                                *setup_.instruments.tracer, on_step());
+    if (!pass) return stopped_by(format, pass.error());
+    fill_trace(format.record, *pass);
+    const MemorySplit split = setup_.backend.memory();
+    const Bytes beyond = profiler::resident_bytes() - split.total();
+    format.record.memory =
+        memory_fields(split, setup_.backend.peak_memory(), std::max(beyond, Bytes(0)));
+    format.record.config.attention_kernels = setup_.backend.info().attention_kernels;
+    return {};
+  }
+
+  // Reserves the cache of this format unless it is the one that is there.
+  Result<void> prepare(Format& format) {
+    if (reserved_ == &format) return {};
+    reserved_ = nullptr;
+    KVTOLL_TRY_VOID(setup_.backend.reserve(format.request));
+    reserved_ = &format;
+    return {};
+  }
+
+  Result<void> stopped_by(Format& format, const Error& error) {
+    if (error.kind == ErrorKind::kInterrupted) return tl::unexpected<Error>(error);
+    drop(format, error);
+    return {};
+  }
+
+  // The format leaves the block; the others go on.
+  void drop(Format& format, const Error& error) {
+    format.record = refused_record(setup_.base, *format.configuration, error);
+    if (reserved_ == &format) reserved_ = nullptr;
+  }
+
+  void finish(Format& format, double idle_before, double idle_after) {
+    report::RunRecord& record = format.record;
+    fill_timing(record, format.runs);
+    const auto& meter = *setup_.instruments.meter;
+    if (meter.availability().available) {
+      const int64_t tokens = record.config.batch * record.config.new_tokens * protocol().runs;
+      const auto result =
+          profiler::settle_energy(joined_windows(format.energy), idle_before, idle_after, tokens);
+      record.energy = energy_fields(result);
+      for (const profiler::Warning& w : result.warnings) warn(format, w);
+    } else {
+      record.energy.reason = meter.availability().reason;
+    }
+  }
+
+  double idle_watts() {
+    auto& meter = *setup_.instruments.meter;
+    return meter.availability().available ? meter.idle_watts(kIdle) : 0.0;
+  }
+
+  void announce(const Format& format, const std::string& what) {
+    setup_.progress.phase(format.configuration->label(), what);
+  }
+
+  static void warn(Format& format, const profiler::Warning& warning) {
+    std::string text = warning_text(warning);
+    auto& list = format.record.warnings;
+    if (std::ranges::find(list, text) == list.end()) list.push_back(std::move(text));
+  }
+
+  std::function<bool(int)> on_step() {
+    return [this](int) {
+      setup_.progress.step(setup_.block.formats.front().key.batch);
+      return !setup_.interrupted || !setup_.interrupted();
+    };
+  }
+
+  const BlockSetup& setup_;
+  std::vector<Format> formats_;
+  const Format* reserved_ = nullptr;
+};
+
+}  // namespace
+
+Instruments make_instruments(const std::string& backend, int device) {
+  return {profiler::make_kernel_tracer(backend), profiler::make_energy_meter(backend, device),
+          std::make_unique<profiler::ClockGuard>(backend, device)};
+}
+
+int64_t planned_steps(const report::ProtocolFields& protocol, int64_t new_tokens) {
+  return (protocol.warmups + protocol.runs + 1) * (new_tokens - 1);
+}
+
+Result<std::vector<report::RunRecord>> measure_block(const BlockSetup& setup) {
+  return BlockRun(setup).measure();
+}
+
+report::RunRecord refused_record(const report::RunRecord& base, const Configuration& configuration,
+                                 const Error& error) {
+  report::RunRecord record = base;
+  record.config.kv = configuration.key.kv;
+  record.status = status_of(error);
+  record.reason = error.message;
+  return record;
+}
+
+}  // namespace kvtoll::studies

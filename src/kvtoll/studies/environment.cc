@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/studies/environment.h"
+
+#include <sched.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <ctime>
+#include <fstream>
+
+#include "kvtoll/core/build_info.h"
+#include "kvtoll/core/clock.h"
+#include "kvtoll/core/thread_pool.h"
+#include "kvtoll/profiler/nvml.h"
+
+namespace kvtoll::studies {
+namespace {
+
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name"))
+      if (const size_t colon = line.find(": "); colon != line.npos) return line.substr(colon + 2);
+  return "unknown";
+}
+
+int64_t usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+std::string os_name() {
+  utsname names{};
+  if (uname(&names) != 0) return "unknown";
+  return fmt::format("{} {} {}", names.sysname, names.release, names.machine);
+}
+
+void add_gpu(report::EnvironmentFields& out) {
+  const profiler::NvmlApi& api = profiler::system_nvml();
+  const auto device = profiler::NvmlDevice::open(api);
+  if (!device) return;
+  out.gpu = device->name().value_or("unknown");
+  std::array<char, 96> driver{};
+  if (api.driver_version && api.driver_version(driver.data(), driver.size()) == 0)
+    out.driver = driver.data();
+  if (const auto sm = device->clock_mhz(profiler::nvml::kClockSm))
+    out.clocks = fmt::format("sm {} MHz", *sm);
+}
+
+}  // namespace
+
+report::EnvironmentFields host_environment(const std::string& backend,
+                                           const std::vector<std::string>& argv) {
+  const BuildInfo& build = build_info();
+  report::EnvironmentFields out{
+      .cpu = cpu_name(),
+      .os = os_name(),
+      .kvtoll_version = std::string(build.version),
+      .git_revision = std::string(build.git_revision),
+      .build_type = std::string(build.build_type),
+      .compiler = std::string(build.compiler),
+      .cuda_compiler = std::string(build.cuda_compiler),
+      .cores = usable_cores(),
+      .memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) *
+                      static_cast<int64_t>(sysconf(_SC_PAGESIZE)),
+      .git_dirty = build.git_dirty,
+      .argv = argv,
+  };
+  if (backend == "cuda") add_gpu(out);
+  return out;
+}
+
+double measure_read_gb_s(int threads) {
+  constexpr size_t kBytes = size_t{256} << 20;
+  std::vector<uint64_t> data(kBytes / sizeof(uint64_t), 1);  // written, so that pages are there
+  ThreadPool pool(threads);
+  std::atomic<uint64_t> sink{0};
+  double best = 0.0;
+  for (int pass = 0; pass < 5; ++pass) {
+    const Nanoseconds start = now();
+    pool.parallel_for(static_cast<int64_t>(data.size()), 8, [&](int64_t begin, int64_t end) {
+      uint64_t sums[8] = {};  // independent chains, so that the adds do not limit the loads
+      for (int64_t i = begin; i + 8 <= end; i += 8)
+        for (int k = 0; k < 8; ++k) sums[k] += data[static_cast<size_t>(i + k)];
+      for (const uint64_t s : sums) sink += s;
+    });
+    best = std::max(best, gb_per_s(Bytes(kBytes), now() - start));
+  }
+  return best;
+}
+
+std::string resolve_backend(const std::string& name) {
+  if (name != "auto") return name;
+  const bool built = !build_info().cuda_compiler.empty();
+  return built && profiler::NvmlDevice::open(profiler::system_nvml()) ? "cuda" : "cpu";
+}
+
+std::string utc_now() {
+  const std::time_t t = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&t, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+}  // namespace kvtoll::studies

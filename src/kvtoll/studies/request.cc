@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/studies/request.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "kvtoll/core/nearest.h"
+#include "kvtoll/model/checkpoint.h"
+#include "kvtoll/studies/environment.h"
+
+namespace kvtoll::studies {
+namespace {
+
+std::vector<std::string> split(std::string_view list) {
+  std::vector<std::string> items;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    if (comma != 0) items.emplace_back(list.substr(0, comma));
+    list = comma == list.npos ? std::string_view() : list.substr(comma + 1);
+  }
+  return items;
+}
+
+// "256,512"; `out` stays as it is for an empty list.
+Result<void> numbers(std::string_view option, std::string_view list, int64_t least,
+                     std::vector<int64_t>& out) {
+  if (list.empty()) return {};
+  out.clear();
+  for (const std::string& item : split(list)) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), value);
+    if (error != std::errc() || end != item.data() + item.size() || value < least)
+      return usage_error("--{} {}: \"{}\" is not a whole number of at least {}", option, list, item,
+                         least);
+    out.push_back(value);
+  }
+  return {};
+}
+
+Result<void> words(std::string_view option, const std::string& list,
+                   std::span<const std::string_view> known, std::vector<std::string>& out) {
+  if (list.empty()) return {};
+  out = split(list);
+  for (const std::string& word : out)
+    if (std::ranges::find(known, word) == known.end())
+      return usage_error("--{}: unknown \"{}\"{}", option, word, suggestion(word, known));
+  return {};
+}
+
+Result<Study> study_of(const RunRequest& r) {
+  const bool lists = !(r.kv + r.new_tokens + r.residual + r.batch + r.prompt_tokens).empty();
+  if (!lists) {
+    KVTOLL_TRY(Study study, load_study(r.study.empty() ? "demo" : r.study));
+    for (const std::string& model : r.models) KVTOLL_TRY_VOID(study.set_model(model));
+    return study;
+  }
+  if (!r.study.empty())
+    return usage_error(
+        "--kv, --new-tokens, --residual, --batch and --prompt-tokens describe a run without a "
+        "study; the study {} has its own (--only picks from it)",
+        r.study);
+  MatrixPart part;
+  part.kv = split_kv_list(r.kv);
+  KVTOLL_TRY_VOID(numbers("new-tokens", r.new_tokens, 2, part.new_tokens));
+  KVTOLL_TRY_VOID(numbers("residual", r.residual, 0, part.residual));
+  KVTOLL_TRY_VOID(numbers("batch", r.batch, 1, part.batch));
+  KVTOLL_TRY_VOID(numbers("prompt-tokens", r.prompt_tokens, 1, part.prompt_tokens));
+  return study_from_options(r.models, std::move(part));
+}
+
+Result<void> set_order(const RunRequest& r, Study& study) {
+  static constexpr std::array<std::string_view, 2> kOrders = {"interleaved", "sequential"};
+  std::vector<std::string> order;
+  KVTOLL_TRY_VOID(words("order", r.order, kOrders, order));
+  if (!order.empty())
+    study.order = order.front() == "sequential" ? Order::kSequential : Order::kInterleaved;
+  return {};
+}
+
+Result<PathChoice> path_choice(const RunRequest& r) {
+  static constexpr std::array<std::string_view, 3> kBackends = {"auto", "cpu", "cuda"};
+  static constexpr std::array<std::string_view, 2> kAttention = {"materialize", "fused"};
+  static constexpr std::array<std::string_view, 2> kLaunch = {"eager", "graph"};
+  PathChoice path;
+  std::vector<std::string> backend;
+  KVTOLL_TRY_VOID(words("backend", r.backend, kBackends, backend));
+  if (backend.size() != 1) return usage_error("--backend: name one of auto, cpu, cuda");
+  KVTOLL_TRY_VOID(words("attention", r.attention, kAttention, path.attention));
+  KVTOLL_TRY_VOID(words("launch", r.launch, kLaunch, path.launch));
+  path.backend = resolve_backend(backend.front());
+  return path;
+}
+
+Result<RunOptions> run_options(const RunRequest& r) {
+  RunOptions options;
+  options.results = r.results;
+  options.force = r.force;
+  options.quiet = r.quiet;
+  options.argv = r.argv;
+  options.engine.threads = r.threads;
+  const auto dtype = parse_float_dtype(r.dtype);
+  if (!dtype) return usage_error("--dtype {}: it is one of fp16, bf16, fp32", r.dtype);
+  options.engine.weights = options.engine.cache = *dtype;
+  static constexpr std::array<std::string_view, 2> kPrefill = {"exact", "quantized"};
+  std::vector<std::string> prefill;
+  KVTOLL_TRY_VOID(words("prefill", r.prefill, kPrefill, prefill));
+  options.engine.prefill = r.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
+  return options;
+}
+
+// Before hours of measuring: can every model be opened?
+Result<void> check_models(const std::vector<Block>& blocks) {
+  std::set<std::string> seen;
+  for (const Block& block : blocks) {
+    if (!seen.insert(block.model.source).second) continue;
+    KVTOLL_TRY(const auto checkpoint, open_checkpoint(find_model(block.model.source)));
+    KVTOLL_TRY_VOID(require_weights(*checkpoint));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PreparedRun> prepare_run(const RunRequest& request) {
+  PreparedRun run;
+  KVTOLL_TRY(run.options, run_options(request));
+  KVTOLL_TRY(run.study, study_of(request));
+  KVTOLL_TRY_VOID(set_order(request, run.study));
+  KVTOLL_TRY(const PathChoice path, path_choice(request));
+  run.options.backend = path.backend;
+  run.blocks = expand(run.study, path, &run.logical);
+  if (!request.only.empty()) {
+    KVTOLL_TRY(run.blocks, only(std::move(run.blocks), request.only));
+  }
+  if (!request.shard.empty()) {
+    KVTOLL_TRY(const Shard shard, parse_shard(request.shard));
+    run.blocks = take_shard(std::move(run.blocks), shard);
+  }
+  std::vector<int64_t> devices = {0};
+  KVTOLL_TRY_VOID(numbers("devices", request.devices, 0, devices));
+  run.devices.assign(devices.begin(), devices.end());
+  run.options.engine.device = run.devices.front();
+  KVTOLL_TRY_VOID(check_models(run.blocks));
+  return run;
+}
+
+Result<std::string> list_text(const PreparedRun& run) {
+  std::string text;
+  for (const Block& block : run.blocks)
+    for (const Configuration& c : block.formats) {
+      const bool there = std::filesystem::exists(run.options.results / "raw" / c.file());
+      text += fmt::format("{}  {}\n", there ? "finished" : "to do   ", c.label());
+    }
+  return text;
+}
+
+std::string outcome_json(const PreparedRun& run, const RunOutcome& outcome) {
+  const nlohmann::ordered_json json = {{"study", run.study.name},
+                                       {"results", run.options.results.string()},
+                                       {"measured", outcome.measured},
+                                       {"skipped", outcome.skipped},
+                                       {"ok", outcome.ok},
+                                       {"oom", outcome.oom},
+                                       {"unsupported", outcome.unsupported},
+                                       {"failed", outcome.failed},
+                                       {"left", outcome.left},
+                                       {"failures", outcome.failures}};
+  return json.dump(1) + "\n";
+}
+
+}  // namespace kvtoll::studies
