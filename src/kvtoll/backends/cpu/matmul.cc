@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
 // Weight products: tiles of four weight rows by one to four tokens, so that a row is converted once
-// per four tokens (prefill, batch) and streamed once per step (decode).
+// per four tokens (prefill, batch) and streamed once per step (decode). The four rows lie a quarter
+// of the range apart: four long streams are prefetched by the hardware, four neighbouring rows are
+// not (measured on Zen 4: 31 against 11 GB/s of one thread).
 #include "kvtoll/backends/cpu/kernels.h"
 
 // foreach_target.h must come before highway.h.
@@ -18,68 +20,64 @@ HWY_BEFORE_NAMESPACE();
 namespace kvtoll::cpu {
 namespace HWY_NAMESPACE {
 
-// sums[r * Tokens + t] = w[r] . x[t] over [0, in).
+// sums[r * Tokens + t] = w[r] . x[t] over [0, in); the rows of w lie `step` elements apart. The
+// order of additions is the same for every tile, so that a token's result does not depend on its
+// batch.
 template <int Rows, int Tokens, class W>
-HWY_INLINE void dot_tile(const W* HWY_RESTRICT w, const float* HWY_RESTRICT x, int64_t in,
-                         float* HWY_RESTRICT sums) {
-  constexpr int kUnroll = Tokens == 1 ? 2 : 1;  // hides the latency of the additions
+HWY_INLINE void dot_tile(const W* HWY_RESTRICT w, int64_t step, const float* HWY_RESTRICT x,
+                         int64_t in, float* HWY_RESTRICT sums) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(F32()));
-  V acc[Rows * Tokens * kUnroll];
+  V acc[Rows * Tokens];
   for (V& a : acc) a = hn::Zero(F32());
   int64_t k = 0;
-  for (; k + lanes * kUnroll <= in; k += lanes * kUnroll) {
-    for (int u = 0; u < kUnroll; ++u) {
-      V xs[Tokens];
-      for (int t = 0; t < Tokens; ++t) xs[t] = load(x + t * in + k + u * lanes);
-      for (int r = 0; r < Rows; ++r) {
-        const V wr = load(w + r * in + k + u * lanes);
-        for (int t = 0; t < Tokens; ++t) {
-          V& a = acc[(r * Tokens + t) * kUnroll + u];
-          a = hn::MulAdd(wr, xs[t], a);
-        }
-      }
+  for (; k + lanes <= in; k += lanes) {
+    V xs[Tokens];
+    for (int t = 0; t < Tokens; ++t) xs[t] = load(x + t * in + k);
+    for (int r = 0; r < Rows; ++r) {
+      const V wr = load(w + r * step + k);
+      for (int t = 0; t < Tokens; ++t)
+        acc[r * Tokens + t] = hn::MulAdd(wr, xs[t], acc[r * Tokens + t]);
     }
   }
-  for (int i = 0; i < Rows * Tokens; ++i) {
-    V total = acc[i * kUnroll];
-    if constexpr (kUnroll == 2) total = hn::Add(total, acc[i * kUnroll + 1]);
-    sums[i] = sum_lanes(total);
-  }
+  for (int i = 0; i < Rows * Tokens; ++i) sums[i] = sum_lanes(acc[i]);
   for (; k < in; ++k)
     for (int r = 0; r < Rows; ++r)
       for (int t = 0; t < Tokens; ++t)
-        sums[r * Tokens + t] += load_one(w + r * in + k) * x[t * in + k];
+        sums[r * Tokens + t] += load_one(w + r * step + k) * x[t * in + k];
 }
 
 template <int Rows, int Tokens, class W>
-HWY_INLINE void tile(const Matmul& m, int64_t row, int64_t token) {
+HWY_INLINE void tile(const Matmul& m, int64_t row, int64_t apart, int64_t token) {
   float sums[Rows * Tokens];
-  dot_tile<Rows, Tokens>(static_cast<const W*>(m.w) + row * m.in, m.x + token * m.in, m.in, sums);
+  dot_tile<Rows, Tokens>(static_cast<const W*>(m.w) + row * m.in, apart * m.in, m.x + token * m.in,
+                         m.in, sums);
   for (int t = 0; t < Tokens; ++t) {
     float* y = m.y + (token + t) * m.y_stride + row;
     for (int r = 0; r < Rows; ++r) {
-      const float value = sums[r * Tokens + t] + (m.bias ? m.bias[row + r] : 0.0f);
-      y[r] = m.add ? y[r] + value : value;
+      const int64_t at = r * apart;
+      const float value = sums[r * Tokens + t] + (m.bias ? m.bias[row + at] : 0.0f);
+      y[at] = m.add ? y[at] + value : value;
     }
   }
 }
 
+// Rows row, row + apart, ...
 template <int Rows, class W>
-HWY_INLINE void row_block(const Matmul& m, int64_t row) {
+HWY_INLINE void row_block(const Matmul& m, int64_t row, int64_t apart) {
   int64_t token = 0;
-  for (; token + 4 <= m.tokens; token += 4) tile<Rows, 4, W>(m, row, token);
+  for (; token + 4 <= m.tokens; token += 4) tile<Rows, 4, W>(m, row, apart, token);
   if (token + 2 <= m.tokens) {
-    tile<Rows, 2, W>(m, row, token);
+    tile<Rows, 2, W>(m, row, apart, token);
     token += 2;
   }
-  if (token < m.tokens) tile<Rows, 1, W>(m, row, token);
+  if (token < m.tokens) tile<Rows, 1, W>(m, row, apart, token);
 }
 
 template <class W>
 void all_rows(const Matmul& m, int64_t begin, int64_t end) {
-  int64_t row = begin;
-  for (; row + 4 <= end; row += 4) row_block<4, W>(m, row);
-  for (; row < end; ++row) row_block<1, W>(m, row);
+  const int64_t quarter = (end - begin) / 4;
+  for (int64_t row = begin; row < begin + quarter; ++row) row_block<4, W>(m, row, quarter);
+  for (int64_t row = begin + 4 * quarter; row < end; ++row) row_block<1, W>(m, row, 0);
 }
 
 void MatmulRows(const Matmul& m, int64_t begin, int64_t end) {
