@@ -47,7 +47,7 @@ class StudyRun {
     }
     outcome_.skipped = remaining.skipped;
     if (remaining.blocks.empty()) return outcome_;
-    if (options_.backend == "cpu")
+    if (options_.backend == "cpu" && options_.measure_bandwidth)
       environment_.measured_gb_s = measure_read_gb_s(options_.engine.threads);
     KVTOLL_TRY_VOID(measure(remaining.blocks));
     return outcome_;
