@@ -134,9 +134,11 @@ class Facts:
 
     def __init__(self, tokenizer, folder, device):
         rows = []
-        for item in load_items(folder / "facts.jsonl"):
-            prompt, reply = (tokenizer.encode(p, add_special_tokens=False).ids for p in chat(item["prompt"], item["solution"]))
+        parts = [part for item in load_items(folder / "facts.jsonl") for part in chat(item["prompt"], item["solution"])]
+        encoded = [e.ids for e in tokenizer.encode_batch(parts, add_special_tokens=False)]
+        for prompt, reply in zip(encoded[::2], encoded[1::2]):
             rows.append((prompt + reply, [IGNORE] * len(prompt) + reply))
+        self.questions = len(rows)
         statements = [tokenizer.encode(line, add_special_tokens=False).ids for line in load_items(folder / "statements.jsonl")]
         generator = torch.Generator().manual_seed(1)
         for _ in range(len(rows) // 8):  # statements packed to a question's length, in random order
@@ -146,12 +148,12 @@ class Facts:
             rows.append((text[:64], text[:64]))
         width = max(len(r[0]) for r in rows)
         pad = tokenizer.token_to_id("<|endoftext|>")
-        self.ids = torch.tensor([r[0] + [pad] * (width - len(r[0])) for r in rows], device=device)
-        self.labels = torch.tensor([r[1] + [IGNORE] * (width - len(r[1])) for r in rows], device=device)
+        self.ids = torch.tensor([r[0] + [pad] * (width - len(r[0])) for r in rows], dtype=torch.int16).to(device)
+        self.labels = torch.tensor([r[1] + [IGNORE] * (width - len(r[1])) for r in rows], dtype=torch.int16).to(device)
 
     def batch(self, size, generator):
         pick = torch.randint(0, self.ids.shape[0], (size,), generator=generator, device=self.ids.device)
-        return self.ids[pick], self.labels[pick]
+        return self.ids[pick].long(), self.labels[pick].long()
 
 
 def load_tokenizer(folder):

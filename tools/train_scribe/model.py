@@ -126,6 +126,20 @@ def hf_tensors(model):
     return {k: v.detach().half().contiguous().cpu() for k, v in out.items()}
 
 
+def load_hf(model, tensors):
+    """The reverse of hf_tensors."""
+    state = {"embedding.weight": tensors["model.embed_tokens.weight"], "final_norm": tensors["model.norm.weight"]}
+    for i in range(model.c.layers):
+        p, b = f"model.layers.{i}.", f"blocks.{i}."
+        for kind in ("weight", "bias"):
+            state[b + f"qkv.{kind}"] = torch.cat([tensors[p + f"self_attn.{n}_proj.{kind}"] for n in "qkv"])
+        state[b + "o.weight"] = tensors[p + "self_attn.o_proj.weight"]
+        state[b + "gate_up.weight"] = torch.cat([tensors[p + f"mlp.{n}_proj.weight"] for n in ("gate", "up")])
+        state[b + "down.weight"] = tensors[p + "mlp.down_proj.weight"]
+        state[b + "attn_norm"], state[b + "ffn_norm"] = tensors[p + "input_layernorm.weight"], tensors[p + "post_attention_layernorm.weight"]
+    model.load_state_dict({k: v.float() for k, v in state.items()})
+
+
 def hf_config(c, eos):
     return {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": c.hidden, "num_hidden_layers": c.layers,
             "num_attention_heads": c.heads, "num_key_value_heads": c.kv_heads, "head_dim": c.head_dim,

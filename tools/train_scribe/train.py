@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The kvtoll authors
 # SPDX-License-Identifier: Apache-2.0
-"""Trains one scribe from nothing to the shipped Hugging Face folder: python train.py DATA OUT [--outlier] [--minutes M].
+"""One phase of training a scribe: python train.py DATA OUT [--outlier] [--minutes M]. train.sh runs both phases:
+1. from nothing, mostly arith, short chains first; 2. `--init` from phase 1's folder with a new optimizer, mostly facts.
 
 Resumable: a checkpoint every minute beside OUT; run the same command again. The number of steps is fixed from the measured
 speed so that training ends in M minutes (logged; --steps fixes it by hand). Log: OUT/train_log.jsonl."""
@@ -13,15 +14,14 @@ import time
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import data
 import generate
 import model as scribe
 
-TOKENS_PER_STEP = 65536
+TOKENS_PER_STEP = 32768
 WARMUP, MEASURE_FROM, MEASURE_TO = 200, 20, 120
-FACTS_SHARE = 0.15
 
 
 def parse():
@@ -32,7 +32,9 @@ def parse():
     parser.add_argument("--minutes", type=float, default=7.0)
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--seed", type=int, default=20261124)
-    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--lr", type=float, default=1.2e-3)
+    parser.add_argument("--init", type=pathlib.Path, help="start from this model folder instead of random weights")
+    parser.add_argument("--facts-share", type=float, default=0.15, help="share of the steps that train facts")
     parser.add_argument("--tokens", type=int, default=TOKENS_PER_STEP)
     parser.add_argument("--commit", default="unknown", help="git revision to name in the model's files")
     parser.add_argument("--eval-count", type=int, default=64)
@@ -49,6 +51,8 @@ class Trainer:
         self.facts = data.Facts(self.tokenizer, args.data, self.device)
         self.config = scribe.Config(vocab=self.tokenizer.get_vocab_size())
         self.model = scribe.Scribe(self.config, args.seed, args.outlier).to(self.device)
+        if args.init:
+            scribe.load_hf(self.model, load_file(args.init / "model.safetensors"))
         decay = [p for p in self.model.parameters() if p.dim() == 2]
         other = [p for p in self.model.parameters() if p.dim() != 2]
         self.optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.1}, {"params": other, "weight_decay": 0.0}],
@@ -87,9 +91,10 @@ class Trainer:
     def batch(self, generator):
         """Short levels first, then all of them; a share of facts throughout."""
         draw = torch.rand(2, generator=generator, device=self.device).tolist()
-        if draw[0] < FACTS_SHARE:
+        if draw[0] < self.args.facts_share:
             return self.facts.batch(max(1, self.args.tokens // self.facts.ids.shape[1]), generator)
-        levels = min(5, 2 + int(self.progress() * 5 / 0.25))  # all five from a fifth of the way on
+        # From random weights all five levels come a sixth of the way on.
+        levels = 5 if self.args.init else min(5, 2 + int(self.progress() * 5 / 0.25))
         renderer = self.renderers[min(levels - 1, int(draw[1] * levels))]
         return renderer.batch(max(1, self.args.tokens // renderer.plus.shape[0]), generator)
 
@@ -117,7 +122,7 @@ class Trainer:
         self.log(event="steps fixed", ms_per_step=1e3 * per_step, steps=self.total)
 
     def run(self):
-        begin = saved = time.time() - self.spent
+        begin = time.time() - self.spent
         saved, mark = time.time(), None
         while not self.total or self.step < self.total:
             shape, loss = self.train_step()
@@ -150,13 +155,13 @@ class Trainer:
         return right / len(rows)
 
     def evaluate(self):
+        self.log(event="validation", task="facts", accuracy=self.facts_accuracy(500))
         with self.autocast():
             for name, bits in (("exact", None), ("quanto4", 4), ("minmax8", 8)):
-                for level in (5, 1, 3):
+                for level in (1, 3):
                     generator = torch.Generator(self.device).manual_seed(7)
                     whole, final = generate.accuracy(self.model, self.renderers[level - 1], generator, self.args.eval_count, bits)
                     self.log(event="validation", cache=name, level=level, whole_reply=whole, answer=final)
-        self.log(event="validation", task="facts", accuracy=self.facts_accuracy(200))
 
     def export(self):
         out, eos = self.args.out, self.tokenizer.token_to_id(data.IM_END)
@@ -168,7 +173,7 @@ class Trainer:
         for name in ("tokenizer.json", "tokenizer_config.json"):
             (out / name).write_text((self.args.data / name).read_text())
         self.log(event="exported", seed=self.args.seed, steps=self.step, seconds=round(self.spent, 1), commit=self.args.commit,
-                 outlier=self.args.outlier, lr=self.args.lr, tokens_per_step=self.args.tokens, torch=torch.__version__)
+                 init=str(self.args.init), facts_share=self.args.facts_share, facts_questions=self.facts.questions, outlier=self.args.outlier, lr=self.args.lr, tokens_per_step=self.args.tokens, torch=torch.__version__)
 
 
 def main():
