@@ -5,7 +5,7 @@
 set -euo pipefail
 kvtoll=$1; folder=$2
 mkdir -p "$folder"
-"$kvtoll" eval facts --print 600000 --split train --seed 0 > "$folder/facts.jsonl"
+"$kvtoll" eval facts --print 300000 --split train --seed 0 > "$folder/facts.jsonl"
 "$kvtoll" eval facts --print 500 --split validation --seed 0 > "$folder/facts_validation.jsonl"
 "$kvtoll" eval facts --print-statements > "$folder/statements.jsonl"
 "$kvtoll" eval arith --print 200 --split train --seed 0 > "$folder/arith.jsonl"

@@ -10,5 +10,5 @@ data=$out.data
 [ -f "$data/tokenizer.json" ] || { "$here/print_tasks.sh" "$kvtoll" "$data"; python3 "$here/make_tokenizer.py" "$data" "$data"; }
 commit=$(git -C "$here" rev-parse HEAD)
 [ -f "$out.phase1/model.safetensors" ] || python3 "$here/train.py" "$data" "$out.phase1" --minutes 6.3 --commit "$commit" "$@"
-python3 "$here/train.py" "$data" "$out" --init "$out.phase1" --minutes 1.1 --facts-share 0.8 --lr 5e-4 --commit "$commit" "$@"
+python3 "$here/train.py" "$data" "$out" --init "$out.phase1" --minutes 0.75 --facts-share 0.8 --lr 5e-4 --commit "$commit" "$@"
 cat "$out.phase1/train_log.jsonl" "$out/train_log.jsonl" > "$out/train_log.all" && mv "$out/train_log.all" "$out/train_log.jsonl"
