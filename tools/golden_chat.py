@@ -19,38 +19,44 @@ OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "token
 
 TEMPLATES = {
     "r1-last-system": (
-        "{% set ns = namespace(system='') %}{%- for m in messages %}{%- if m['role'] == 'system' %}{% set ns.system = m['content'] %}"
-        "{%- endif %}{%- endfor %}{{bos_token}}{{ns.system}}{%- for m in messages %}{%- if m['role'] == 'user' %}"
-        "{{'<｜User｜>' + m['content']}}{%- endif %}{%- if m['role'] == 'assistant' %}{% set content = m['content'] %}"
+        "{% set ns = namespace(system='') %}{%- for message in messages %}{%- if message['role'] == 'system' %}{% set ns.system = message['content'] %}"
+        "{%- endif %}{%- endfor %}{{bos_token}}{{ns.system}}{%- for message in messages %}{%- if message['role'] == 'user' %}"
+        "{{'<｜User｜>' + message['content']}}{%- endif %}{%- if message['role'] == 'assistant' %}{% set content = message['content'] %}"
         "{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}"
         "{{'<｜Assistant｜>' + content + '<｜end▁of▁sentence｜>'}}{%- endif %}{%- endfor -%}"
         "{% if add_generation_prompt %}{{'<｜Assistant｜><think>\\n'}}{% endif %}"),
     "r1-joined-systems": (
-        "{% set ns = namespace(system='', is_first_sp=true) %}{%- for m in messages %}{%- if m['role'] == 'system' %}"
-        "{%- if ns.is_first_sp %}{% set ns.system = m['content'] %}{% set ns.is_first_sp = false %}{%- else %}"
-        "{% set ns.system = ns.system + '\\n\\n' + m['content'] %}{%- endif %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.system}}"
-        "{%- for m in messages %}{%- if m['role'] == 'user' %}{{'<｜User｜>' + m['content']}}{%- endif %}"
-        "{%- if m['role'] == 'assistant' %}{% set content = m['content'] %}"
+        "{% set ns = namespace(system='', is_first_sp=true) %}{%- for message in messages %}{%- if message['role'] == 'system' %}"
+        "{%- if ns.is_first_sp %}{% set ns.system = message['content'] %}{% set ns.is_first_sp = false %}{%- else %}"
+        "{% set ns.system = ns.system + '\\n\\n' + message['content'] %}{%- endif %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.system}}"
+        "{%- for message in messages %}{%- if message['role'] == 'user' %}{{'<｜User｜>' + message['content']}}{%- endif %}"
+        "{%- if message['role'] == 'assistant' %}{% set content = message['content'] %}"
         "{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}"
         "{{'<｜Assistant｜>' + content + '<｜end▁of▁sentence｜>'}}{%- endif %}{%- endfor -%}"
         "{% if add_generation_prompt %}{{'<｜Assistant｜><think>\\n'}}{% endif %}"),
     "chatml-plain": (
-        "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"),
     "chatml-default-system": (
         "{#- It's a comment with an apostrophe, and {{ braces. #}\n"
         "{%- if messages[0]['role'] == 'system' %}\n    {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}\n"
         "{%- else %}\n    {{- '<|im_start|>system\\nYou are kvtoll\\'s \\\\boxed{} test. Be brief.<|im_end|>\\n' }}\n{%- endif %}\n"
-        "{%- for m in messages %}\n    {%- if m.role == \"user\" or (m.role == \"system\" and not loop.first) or m.role == \"assistant\" %}\n"
-        "        {{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}\n    {%- endif %}\n{%- endfor %}\n"
+        "{%- for message in messages %}\n    {%- if message.role == \"user\" or (message.role == \"system\" and not loop.first) or message.role == \"assistant\" %}\n"
+        "        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}\n    {%- endif %}\n{%- endfor %}\n"
         "{%- if add_generation_prompt %}\n    {{- '<|im_start|>assistant\\n' }}\n{%- endif %}\n"),
     "chatml-thinking": (
-        "{%- for m in messages %}{%- set content = m.content %}{%- if m.role == 'assistant' and not loop.last %}"
+        "{%- for message in messages %}{%- set content = message.content %}{%- if message.role == 'assistant' and not loop.last %}"
         "{%- set content = content.split('</think>')[-1].lstrip('\\n') %}{%- endif %}"
-        "{{- '<|im_start|>' + m.role + '\\n' + content + '<|im_end|>\\n' }}{%- endfor %}"
+        "{{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}{%- endfor %}"
         "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n<think>\\n' }}{%- endif %}"),
+    "chatml-thoughts-cut": (
+        "{%- for message in messages %}{%- set content = message.content %}{%- if message.role == 'assistant' and "
+        "'</think>' in message.content %}{%- if '</think>' in content %}"
+        "{%- set content = content.split('</think>')[-1].lstrip('\\n') %}{%- endif %}{%- endif %}"
+        "{{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"),
     "llama3": (
-        "{% for m in messages %}{% set content = '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' + m['content'] | trim + "
+        "{% for message in messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + "
         "'<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"),
     "llama3-dates": (
@@ -58,8 +64,8 @@ TEMPLATES = {
         "{%- if messages[0]['role'] == 'system' %}\n    {%- set system = messages[0]['content']|trim %}\n"
         "    {%- set messages = messages[1:] %}\n{%- else %}\n    {%- set system = \"\" %}\n{%- endif %}\n"
         "{{- \"<|start_header_id|>system<|end_header_id|>\\n\\n\" }}\n{{- \"Cutting Knowledge Date: December 2023\\n\" }}\n"
-        "{{- \"Today Date: \" + date_string + \"\\n\\n\" }}\n{{- system }}\n{{- \"<|eot_id|>\" }}\n{%- for m in messages %}\n"
-        "    {{- '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n'+ m['content'] | trim + '<|eot_id|>' }}\n{%- endfor %}\n"
+        "{{- \"Today Date: \" + date_string + \"\\n\\n\" }}\n{{- system }}\n{{- \"<|eot_id|>\" }}\n{%- for message in messages %}\n"
+        "    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}\n{%- endfor %}\n"
         "{%- if add_generation_prompt %}\n    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}\n{%- endif %}\n"),
 }
 

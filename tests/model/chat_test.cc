@@ -52,7 +52,7 @@ TEST(Chat, RendersAsTransformersDoes) {
     EXPECT_EQ(render_chat(*format, chat_template, messages), expected) << test["name"];
     ++checked;
   }
-  EXPECT_GE(checked, 56);
+  EXPECT_GE(checked, 64);
 }
 
 TEST(Chat, UnknownTemplatesSayHowToPassThePromptRaw) {
@@ -70,14 +70,13 @@ TEST(Chat, UnknownTemplatesSayHowToPassThePromptRaw) {
 }
 
 TEST(Chat, BrokenTemplatesDoNoHarm) {
-  for (const std::string broken : {"<|im_start|><|im_end|>{{ 'open", "<|im_start|><|im_end|>{{ '\\",
-                                   "<|im_start|><|im_end|>{%",
-                                   "<|start_header_id|><|end_header_id|><|eot_id|>Cutting "
-                                   "Knowledge Date set date_string = \""}) {
-    const auto format = recognize_chat_format(broken, "test");
-    ASSERT_TRUE(format);
-    EXPECT_THAT(render_chat(*format, broken, {{"user", "hello"}}), HasSubstr("hello"));
-    EXPECT_THAT(render_chat(*format, broken, {}), HasSubstr("assistant"));
+  for (const std::string broken : {"{{ 'open", "{{ '\\", "{%", "{{ '<|im_start|>system\\n",
+                                   "Cutting Knowledge Date set date_string = \"", "\xE2\x82"}) {
+    for (const auto format : {ChatFormat::kR1Distill, ChatFormat::kChatMl, ChatFormat::kLlama3}) {
+      EXPECT_THAT(render_chat(format, broken, {{"user", "hello \xE2"}}), HasSubstr("hello"));
+      EXPECT_FALSE(render_chat(format, broken, {}).empty());
+    }
+    EXPECT_FALSE(recognize_chat_format(broken, "test"));
   }
 }
 

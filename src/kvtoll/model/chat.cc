@@ -66,6 +66,14 @@ std::vector<std::string> literals(std::string_view text) {
   return found;
 }
 
+// The template with its spaces gone and one kind of quotes, so that layout does not matter.
+std::string squeezed(std::string_view text) {
+  std::string out;
+  for (const char c : text)
+    if (c != ' ' && c != '\n' && c != '\r' && c != '\t') out += c == '"' ? '\'' : c;
+  return out;
+}
+
 std::string after_thought(const std::string& content) {
   const size_t end = content.rfind(kEndOfThought);
   return end == content.npos ? content : content.substr(end + kEndOfThought.size());
@@ -107,8 +115,12 @@ std::string chatml_default_system(const std::vector<std::string>& all) {
   return "";
 }
 
+// What a thinking model sees of its earlier replies: what follows the thought, and no line ends
+// before it (in some templates only where there was a thought).
 std::string chatml_history(std::string_view chat_template, const ChatMessage& message) {
   if (message.role != "assistant" || !has(chat_template, kEndOfThought)) return message.content;
+  const bool only_thoughts = has(chat_template, "if '</think>' in");
+  if (only_thoughts && !has(message.content, kEndOfThought)) return message.content;
   const std::string content = after_thought(message.content);
   return content.substr(std::min(content.find_first_not_of('\n'), content.size()));
 }
@@ -166,16 +178,19 @@ Result<ChatFormat> recognize_chat_format(std::string_view chat_template, const s
   if (strip(chat_template).empty())
     return input_error("{}: the model has no chat template; pass the prompt as it is with --raw",
                        where);
-  if (has(chat_template, kR1User) && has(chat_template, kR1Assistant) &&
-      has(chat_template, "split('</think>')[-1]"))
+  const std::string code = squeezed(chat_template);
+  if (has(code, "'<｜User｜>'+message['content']}}") && has(code, "split('</think>')[-1]"))
     return ChatFormat::kR1Distill;
-  if (has(chat_template, "<|start_header_id|>") && has(chat_template, "<|end_header_id|>") &&
-      has(chat_template, "<|eot_id|>"))
+  if (has(code, "<|start_header_id|>'+message['role']+'<|end_header_id|>") &&
+      has(code, "message['content']|trim+'<|eot_id|>'"))
     return ChatFormat::kLlama3;
-  // <|im_sep|>: Phi-4. strftime_now, Reasoning Mode: SmolLM3. Relatives that add text of their own.
-  const bool relative = has(chat_template, "<|im_sep|>") || has(chat_template, "strftime_now") ||
-                        has(chat_template, "Reasoning Mode");
-  if (has(chat_template, "<|im_start|>") && has(chat_template, "<|im_end|>") && !relative)
+  // strftime_now, ReasoningMode: SmolLM3, which adds text of its own.
+  const std::vector<std::string> all = literals(chat_template);
+  const bool opens_reply = std::any_of(all.begin(), all.end(), [](const std::string& literal) {
+    return literal.starts_with("<|im_start|>assistant\n");
+  });
+  if (has(code, "'<|im_start|>'+message") && has(code, "<|im_end|>") && opens_reply &&
+      !has(code, "strftime_now") && !has(code, "ReasoningMode"))
     return ChatFormat::kChatMl;
   return input_error(
       "{}: the chat template is none of R1-Distill, ChatML and Llama 3; write the prompt in the "

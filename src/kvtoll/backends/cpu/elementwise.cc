@@ -52,11 +52,11 @@ void Rope(float* head, const float* cos, const float* sin, int64_t half) {
 
 void Swiglu(const float* gate, const float* up, int64_t n, float* h) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(F32()));
-  const V one = hn::Set(F32(), 1.0f);
+  const V one = hn::Set(F32(), 1.0f), most = hn::Set(F32(), 88.0f);  // Exp's range
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     const V g = load(gate + i);
-    const V silu = hn::Div(g, hn::Add(one, hn::Exp(F32(), hn::Neg(g))));
+    const V silu = hn::Div(g, hn::Add(one, hn::Exp(F32(), hn::Min(hn::Neg(g), most))));
     hn::StoreU(hn::Mul(silu, load(up + i)), F32(), h + i);
   }
   for (; i < n; ++i) h[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];

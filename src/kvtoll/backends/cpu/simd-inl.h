@@ -30,8 +30,20 @@ struct Brain {
 
 HWY_INLINE V load(const float* p) { return hn::LoadU(F32(), p); }
 HWY_INLINE V load(const Half* p) {
+#if HWY_TARGET <= HWY_AVX2  // F16C
   const hn::Rebind<hwy::float16_t, F32> d16;
   return hn::PromoteTo(F32(), hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(p)));
+#else  // Highway's own emulation makes 65536 of infinity
+  const hn::Rebind<uint32_t, F32> d32;
+  const hn::Rebind<uint16_t, F32> d16;
+  const auto bits = hn::PromoteTo(d32, hn::LoadU(d16, reinterpret_cast<const uint16_t*>(p)));
+  const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(d32, 0x8000u)));
+  const auto moved = hn::ShiftLeft<13>(hn::And(bits, hn::Set(d32, 0x7fffu)));
+  const V scaled = hn::Mul(hn::BitCast(F32(), moved), hn::Set(F32(), 0x1.0p112f));  // exponent bias
+  const auto special = hn::VecFromMask(d32, hn::Gt(moved, hn::Set(d32, (31u << 23) - 1)));
+  const auto infinite = hn::And(special, hn::Set(d32, 0x7f800000u));
+  return hn::BitCast(F32(), hn::Or(hn::Or(hn::BitCast(d32, scaled), infinite), sign));
+#endif
 }
 HWY_INLINE V load(const Brain* p) {
   const hn::Rebind<uint32_t, F32> d32;
