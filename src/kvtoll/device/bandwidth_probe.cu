@@ -60,7 +60,7 @@ double median_gb_s(cudaStream_t stream, double bytes, const Launch& launch) {
 }  // namespace
 
 Result<MeasuredBandwidth> measure_bandwidth(DeviceMemory& memory) {
-  int64_t bytes = int64_t{2} << 30;
+  int64_t bytes = int64_t{4} << 30;
   while (bytes > memory.free().value / 2 && bytes > (int64_t{128} << 20)) bytes /= 2;
   KVTOLL_TRY(DeviceBuffer buffer, memory.allocate(Bytes(bytes), MemoryTag::kWorkspace));
   KVTOLL_TRY(DeviceBuffer sink, memory.allocate(Bytes(4), MemoryTag::kWorkspace));

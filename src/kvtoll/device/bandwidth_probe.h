@@ -15,7 +15,7 @@ struct MeasuredBandwidth {
   double copy_gb_s = 0.0;
 };
 
-// Median of several passes over a buffer many times the L2 (2 GiB, less when the card is nearly
+// Median of several passes over a buffer many times the L2 (4 GiB, less when the card is nearly
 // full). Errors: kOutOfMemory when not even 256 MiB are free.
 Result<MeasuredBandwidth> measure_bandwidth(DeviceMemory& memory);
 

@@ -51,6 +51,11 @@ void launch_kernel(void (*kernel)(Params...), const LaunchShape& shape, cudaStre
   config.stream = stream;
   config.attrs = &attribute;
   config.numAttrs = shape.overlap ? 1 : 0;
+  // Kernels overlap on a multiprocessor only if none of them asks for another split between L1 and
+  // shared memory: changing it drains the multiprocessor.
+  if (shape.overlap)
+    KVTOLL_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                     cudaSharedmemCarveoutMaxShared));
   KVTOLL_CUDA(cudaLaunchKernelEx(&config, kernel, Params(args)...));
 }
 

@@ -32,7 +32,10 @@ int head_groups(int heads, int kv_heads) { return (heads / kv_heads + 7) / 8; }
 
 template <int kDim>
 constexpr size_t shared_bytes() {
-  return sizeof(WarpResult<kDim>) * attention_warps(kDim);
+  constexpr int kWarps = attention_warps(kDim);
+  static_assert(sizeof(WarpResult<kDim>) <= TokenRing<kDim>::kBytes,
+                "results lie where rings were");
+  return kWarps * (TokenRing<kDim>::kBytes + attention_depth(kDim) * 8);
 }
 
 }  // namespace
@@ -70,7 +73,7 @@ void launch_attention_combine(const AttentionParams& p, DType, const LaunchConte
 int attention_splits(int rows, int kv_heads, int gqa, int multiprocessors, int64_t max_tokens) {
   const int items = rows * kv_heads * ((gqa + 7) / 8);
   const int wanted = multiprocessors * kAttentionWaves / items;
-  const auto most = static_cast<int>(std::min<int64_t>(512, (max_tokens + 63) / 64));
+  const auto most = static_cast<int>(std::min<int64_t>(kMaxSplits, (max_tokens + 63) / 64));
   return std::clamp(wanted, 1, std::max(most, 1));
 }
 

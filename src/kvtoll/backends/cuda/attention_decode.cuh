@@ -2,101 +2,58 @@
 // SPDX-License-Identifier: Apache-2.0
 // The decode attention kernels. Tokens are the m of the tensor-core product and query heads its n:
 //   S^T [16 tokens, 8 heads] = K [16, dim] Q^T,   O^T [dim, 8] += V^T [dim, 16 tokens] P^T.
-// Both products are free to permute what they sum over or number their rows, so keys and values go
-// from memory to fragments 16 bytes at a time without shared memory (lane = 4 g + c):
+// A tile of 16 tokens is one contiguous piece of keys and one of values, which each warp copies
+// into a ring of its own. Both products are free to permute what they sum over or number their
+// rows, so fragments are read 16 bytes at a time (lane = 4 g + c) with no transposed copy:
 //   K: lane reads dims 32 j + 8 c .. + 7 of tokens g and g + 8: the k indices of two products;
 //   V: lane reads dims 64 j + 8 g .. + 7 of tokens 2c, 2c+1, 2c+8, 2c+9; pairs of tokens are
 //      interleaved with byte permutes, and row g of product i is dim 8 g + 2 i, row g + 8 the next.
 #pragma once
 
 #include "kvtoll/backends/cuda/attention_decode.h"
+#include "kvtoll/backends/cuda/copy_ring.cuh"
 #include "kvtoll/backends/cuda/numeric.cuh"
 #include "kvtoll/backends/cuda/tuning/attention_shape.h"
 #include "kvtoll/device/launch.cuh"
 
 namespace kvtoll::cuda {
 
-// Streams past L1: each byte is read once.
-__device__ __forceinline__ uint4 load16(const void* p) {
-  uint4 v;
-  asm volatile("ld.global.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(p));
-  return v;
-}
-__device__ __forceinline__ uint2 load8(const void* p) {
-  uint2 v;
-  asm volatile("ld.global.L1::no_allocate.L2::128B.v2.u32 {%0,%1}, [%2];"
-               : "=r"(v.x), "=r"(v.y)
-               : "l"(p));
-  return v;
-}
-__device__ __forceinline__ uint32_t load4(const void* p) {
-  uint32_t v;
-  asm volatile("ld.global.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(p));
-  return v;
-}
-
-// Keys of 16 tokens (or the queries of 8 heads, one row): 32 dims a chunk, 16 more for dim 80.
-template <int kDim, int kRows>
-struct KeyFragment {
-  static constexpr int kChunks = kDim / 32, kTail = kDim % 32 / 16;
-  uint4 chunk[kChunks][kRows];
-  uint2 tail[kTail ? 1 : 1][kRows];
-
-  // row[r]: start of a vector of kDim 16-bit values; valid[r]: read it, or take zeros.
-  template <class T>
-  __device__ __forceinline__ void load(const T* const (&row)[kRows], const bool (&valid)[kRows],
-                                       int c) {
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-#pragma unroll
-      for (int j = 0; j < kChunks; ++j)
-        chunk[j][r] = valid[r] ? load16(row[r] + 32 * j + 8 * c) : uint4{};
-      if constexpr (kTail) tail[0][r] = valid[r] ? load8(row[r] + 32 * kChunks + 4 * c) : uint2{};
-    }
-  }
-};
-
-template <class T, int kDim>
-__device__ __forceinline__ void multiply_keys(float (&s)[4], const KeyFragment<kDim, 2>& k,
-                                              const KeyFragment<kDim, 1>& q) {
-  using K = KeyFragment<kDim, 2>;
-#pragma unroll
-  for (int j = 0; j < K::kChunks; ++j) {
-    const uint4 a = k.chunk[j][0], b = k.chunk[j][1], x = q.chunk[j][0];
-    mma16816<T>(s, a.x, b.x, a.y, b.y, x.x, x.y);
-    mma16816<T>(s, a.z, b.z, a.w, b.w, x.z, x.w);
-  }
-  if constexpr (K::kTail) {
-    const uint2 a = k.tail[0][0], b = k.tail[0][1], x = q.tail[0][0];
-    mma16816<T>(s, a.x, b.x, a.y, b.y, x.x, x.y);
-  }
-}
-
-// Values of 16 tokens: blocks of 64 dims (16 bytes a lane and token), then 32, then 16.
+// The queries of 8 heads, one vector of kDim 16-bit values each: 32 dims a chunk, 16 more for 80.
 template <int kDim>
-struct ValueFragment {
-  static constexpr int k64 = kDim / 64, k32 = kDim % 64 / 32, k16 = kDim % 32 / 16;
-  static constexpr int kTiles = kDim / 16;  // products of 16 dims
-  uint4 v64[k64 ? k64 : 1][4];
-  uint2 v32[4];
-  uint32_t v16[4];
+struct QueryFragment {
+  static constexpr int kChunks = kDim / 32, kTail = kDim % 32 / 16;
+  uint4 chunk[kChunks];
+  uint2 tail;
 
   template <class T>
-  __device__ __forceinline__ void load(const T* first, int c, int g, int tokens) {
+  __device__ __forceinline__ void load(const T* row, bool valid, int c) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int t = 2 * c + (i & 1) + (i >> 1) * 8;
-      const bool valid = t < tokens;
-      const T* row = first + t * kDim;
-#pragma unroll
-      for (int j = 0; j < k64; ++j) v64[j][i] = valid ? load16(row + 64 * j + 8 * g) : uint4{};
-      if constexpr (k32) v32[i] = valid ? load8(row + 64 * k64 + 4 * g) : uint2{};
-      if constexpr (k16) v16[i] = valid ? load4(row + 64 * k64 + 32 * k32 + 2 * g) : 0u;
-    }
+    for (int j = 0; j < kChunks; ++j)
+      chunk[j] = valid ? __ldcg(reinterpret_cast<const uint4*>(row + 32 * j + 8 * c)) : uint4{};
+    tail = uint2{};
+    if (kTail && valid) tail = __ldcg(reinterpret_cast<const uint2*>(row + 32 * kChunks + 4 * c));
   }
 };
+
+// S^T += K Q^T for the 16 keys in shared memory.
+template <class T, int kDim>
+__device__ __forceinline__ void multiply_keys(float (&s)[4], const unsigned char* keys,
+                                              const QueryFragment<kDim>& q, int g, int c) {
+  using Q = QueryFragment<kDim>;
+  const unsigned char *low = keys + g * kDim * 2, *high = low + 8 * kDim * 2;
+#pragma unroll
+  for (int j = 0; j < Q::kChunks; ++j) {
+    const uint4 a = *reinterpret_cast<const uint4*>(low + 64 * j + 16 * c);
+    const uint4 b = *reinterpret_cast<const uint4*>(high + 64 * j + 16 * c);
+    mma16816<T>(s, a.x, b.x, a.y, b.y, q.chunk[j].x, q.chunk[j].y);
+    mma16816<T>(s, a.z, b.z, a.w, b.w, q.chunk[j].z, q.chunk[j].w);
+  }
+  if constexpr (Q::kTail) {
+    const uint2 a = *reinterpret_cast<const uint2*>(low + 64 * Q::kChunks + 8 * c);
+    const uint2 b = *reinterpret_cast<const uint2*>(high + 64 * Q::kChunks + 8 * c);
+    mma16816<T>(s, a.x, b.x, a.y, b.y, q.tail.x, q.tail.y);
+  }
+}
 
 // O^T tile += the 16 dims whose pairs are a (tokens 2c), b (2c+1), c (2c+8), d (2c+9).
 template <class T>
@@ -106,31 +63,52 @@ __device__ __forceinline__ void multiply_pairs(float (&o)[4], uint32_t a, uint32
               __byte_perm(c, d, 0x7632), p0, p1);
 }
 
+// How a value vector is cut: blocks of 64 dims (16 bytes a lane and token), then 32, then 16.
+template <int kDim>
+struct ValueCut {
+  static constexpr int k64 = kDim / 64, k32 = kDim % 64 / 32, k16 = kDim % 32 / 16;
+};
+
+// O^T += V^T P^T for the 16 values in shared memory.
 template <class T, int kDim>
 __device__ __forceinline__ void multiply_values(float (&o)[kDim / 16][4],
-                                                const ValueFragment<kDim>& v, uint32_t p0,
-                                                uint32_t p1) {
-  using V = ValueFragment<kDim>;
+                                                const unsigned char* values, uint32_t p0,
+                                                uint32_t p1, int g, int c) {
+  using V = ValueCut<kDim>;
+  const unsigned char* row[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) row[i] = values + (2 * c + (i & 1) + (i >> 1) * 8) * kDim * 2;
 #pragma unroll
   for (int j = 0; j < V::k64; ++j) {
-    const uint4(&x)[4] = v.v64[j];
+    uint4 x[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) x[i] = *reinterpret_cast<const uint4*>(row[i] + 128 * j + 16 * g);
     multiply_pairs<T>(o[4 * j + 0], x[0].x, x[1].x, x[2].x, x[3].x, p0, p1);
     multiply_pairs<T>(o[4 * j + 1], x[0].y, x[1].y, x[2].y, x[3].y, p0, p1);
     multiply_pairs<T>(o[4 * j + 2], x[0].z, x[1].z, x[2].z, x[3].z, p0, p1);
     multiply_pairs<T>(o[4 * j + 3], x[0].w, x[1].w, x[2].w, x[3].w, p0, p1);
   }
   if constexpr (V::k32) {
-    multiply_pairs<T>(o[4 * V::k64], v.v32[0].x, v.v32[1].x, v.v32[2].x, v.v32[3].x, p0, p1);
-    multiply_pairs<T>(o[4 * V::k64 + 1], v.v32[0].y, v.v32[1].y, v.v32[2].y, v.v32[3].y, p0, p1);
+    uint2 x[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      x[i] = *reinterpret_cast<const uint2*>(row[i] + 128 * V::k64 + 8 * g);
+    multiply_pairs<T>(o[4 * V::k64], x[0].x, x[1].x, x[2].x, x[3].x, p0, p1);
+    multiply_pairs<T>(o[4 * V::k64 + 1], x[0].y, x[1].y, x[2].y, x[3].y, p0, p1);
   }
-  if constexpr (V::k16)
-    multiply_pairs<T>(o[4 * V::k64 + 2 * V::k32], v.v16[0], v.v16[1], v.v16[2], v.v16[3], p0, p1);
+  if constexpr (V::k16) {
+    uint32_t x[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      x[i] = *reinterpret_cast<const uint32_t*>(row[i] + 128 * V::k64 + 64 * V::k32 + 4 * g);
+    multiply_pairs<T>(o[4 * V::k64 + 2 * V::k32], x[0], x[1], x[2], x[3], p0, p1);
+  }
 }
 
 // The first of the two dims (next to each other) that tile i's rows g and g + 8 are.
 template <int kDim>
 __device__ __forceinline__ int value_dim(int tile, int g) {
-  using V = ValueFragment<kDim>;
+  using V = ValueCut<kDim>;
   if (tile < 4 * V::k64) return 64 * (tile / 4) + 8 * g + 2 * (tile % 4);
   if (V::k32 && tile < 4 * V::k64 + 2) return 64 * V::k64 + 4 * g + 2 * (tile - 4 * V::k64);
   return 64 * V::k64 + 32 * V::k32 + 2 * g;
@@ -241,79 +219,122 @@ __device__ __forceinline__ void write_partial(const AttentionParams& p,
   }
 }
 
+template <int kDim>
+using TokenRing = CopyRing<attention_depth(kDim), 16 * kDim * 2>;
+
+// Asks for the tiles of one warp in turn: keys, then values.
+template <int kDim, int kWarps>
+struct TileWalk {
+  const unsigned char *k, *v;  // position 0 of the head
+  int next, end;               // positions
+  bool values = false;
+
+  __device__ __forceinline__ void request_next(TokenRing<kDim>& ring) {
+    if (next >= end) return ring.skip();
+    const int bytes = min(16, end - next) * kDim * 2;
+    ring.expect(bytes);
+    ring.copy(0, (values ? v : k) + int64_t(next) * kDim * 2, bytes);
+    ring.submit();
+    if (values) next += kWarps * 16;
+    values = !values;
+  }
+};
+
+// Values of tokens that do not exist are multiplied by probability 0: make them numbers.
+template <int kDim>
+__device__ __forceinline__ void clear_rows(unsigned char* values, int tokens, int lane) {
+  for (int i = tokens * kDim / 8 + lane; i < 16 * kDim / 8; i += 32)
+    reinterpret_cast<uint4*>(values)[i] = uint4{};
+  __syncwarp();
+}
+
 // Grid: splits x (kv_heads * head groups of 8) x rows.
 template <class T, int kDim, int kWarps>
 __global__ void __launch_bounds__(kWarps * 32, attention_blocks(kDim))
     attention_split_kernel(AttentionParams p) {
-  extern __shared__ __align__(16) unsigned char attention_shared[];
-  auto* results = reinterpret_cast<WarpResult<kDim>*>(attention_shared);
+  extern __shared__ __align__(128) unsigned char attention_shared[];
+  using Ring = TokenRing<kDim>;
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   const int gqa = p.heads / p.cache.kv_heads, groups = (gqa + 7) / 8;
   const int kv_head = blockIdx.y / groups, group = blockIdx.y % groups, row = blockIdx.z;
   const int first_head = kv_head * gqa + group * 8, heads = min(8, gqa - group * 8);
-  const int slot = row_slot(p.rows, row);
-  const SplitRange range = split_range(row_position(p.rows, row) + 1, blockIdx.x, gridDim.x);
-  const int64_t at =
-      (int64_t(p.slot_is_row ? row : slot) * p.cache.kv_heads + kv_head) * p.cache.capacity * kDim;
-  const T *k = static_cast<const T*>(p.cache.k) + at, *v = static_cast<const T*>(p.cache.v) + at;
-  pdl_wait();
+  const int slot = row_slot(p.rows, row), position = row_position(p.rows, row);
+  const SplitRange range = split_range(position + 1, blockIdx.x, gridDim.x);
+  const int64_t at = (int64_t(p.slot_is_row ? row : slot) * p.cache.kv_heads + kv_head) *
+                     p.cache.capacity * kDim * 2;
+  const int first = range.begin + warp * 16;
+  TileWalk<kDim, kWarps> walk{static_cast<const unsigned char*>(p.cache.k) + at,
+                              static_cast<const unsigned char*>(p.cache.v) + at, first, range.end};
+  auto* barriers = reinterpret_cast<uint64_t*>(attention_shared + kWarps * Ring::kBytes);
+  Ring ring(attention_shared + warp * Ring::kBytes, barriers + warp * attention_depth(kDim), lane);
 
-  // --- this warp's tiles, the next one's keys and values on the way while one is worked on
+  // --- tiles of earlier steps may flow before this step's kernels are done
+  int asked = 0;
+  if (!p.slot_is_row)
+    for (; asked < attention_depth(kDim) && walk.next + 16 <= position; ++asked)
+      walk.request_next(ring);
+  pdl_wait();
+  for (; asked < attention_depth(kDim); ++asked) walk.request_next(ring);
   const float scale = 1.4426950408889634f * rsqrtf(float(kDim));
   RunningSoftmax<kDim> softmax;
-  KeyFragment<kDim, 1> query;
-  query.load({static_cast<const T*>(p.q) + (int64_t(row) * p.heads + first_head + g) * kDim},
-             {g < heads}, c);
-  KeyFragment<kDim, 2> keys;
-  ValueFragment<kDim> values;
-  const auto load_keys = [&](int t) {
-    keys.load({k + int64_t(t + g) * kDim, k + int64_t(t + g + 8) * kDim},
-              {t + g < range.end, t + g + 8 < range.end}, c);
-  };
-  int t = range.begin + warp * 16;
-  if (t < range.end) {
-    load_keys(t);
-    values.load(v + int64_t(t) * kDim, c, g, range.end - t);
-  }
-  for (; t < range.end; t += kWarps * 16) {
-    const int next = t + kWarps * 16;
+  QueryFragment<kDim> query;
+  query.load(static_cast<const T*>(p.q) + (int64_t(row) * p.heads + first_head + g) * kDim,
+             g < heads, c);
+
+  // --- this warp's tiles
+  for (int t = first; t < range.end; t += kWarps * 16) {
     float s[4] = {};
-    multiply_keys<T, kDim>(s, keys, query);
-    load_keys(next);
+    multiply_keys<T, kDim>(s, ring.wait(), query, g, c);
+    ring.release();
+    walk.request_next(ring);
     uint32_t p0, p1;
     softmax.template step<T>(s, scale, g, range.end - t, p0, p1);
-    multiply_values<T, kDim>(softmax.out, values, p0, p1);
-    values.load(v + int64_t(next) * kDim, c, g, range.end - next);
+    unsigned char* values = ring.wait();
+    if (range.end - t < 16) clear_rows<kDim>(values, range.end - t, lane);
+    multiply_values<T, kDim>(softmax.out, values, p0, p1, g, c);
+    ring.release();
+    walk.request_next(ring);
   }
 
-  // --- one result a block
+  // --- one result a block, where the rings were
+  __syncthreads();
+  auto* results = reinterpret_cast<WarpResult<kDim>*>(attention_shared);
   store_result<kDim>(results[warp], softmax, g, c);
   __syncthreads();
   const int64_t item = (int64_t(row) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
   write_partial<kDim, kWarps>(p, results, item, heads);
 }
 
-// Grid: heads x rows; one thread a dim.
+// Grid: heads x rows; one thread a dim. Splits that a short sequence left empty have sum 0.
 template <int kDim>
 __global__ void __launch_bounds__(kDim) attention_combine_kernel(AttentionParams p) {
+  __shared__ float weights[kMaxSplits];
   pdl_trigger();
-  const int head = blockIdx.x, row = blockIdx.y, dim = threadIdx.x;
+  const int head = blockIdx.x, row = blockIdx.y, dim = threadIdx.x, lane = dim % 32;
   const int gqa = p.heads / p.cache.kv_heads, groups = (gqa + 7) / 8;
   const int kv_head = head / gqa, group = head % gqa / 8, lane_head = head % gqa % 8;
   const int64_t item0 =
       (int64_t(row) * p.cache.kv_heads * groups + kv_head * groups + group) * p.splits;
   pdl_wait();
-  float top = -INFINITY, sum = 0.0f, out = 0.0f;
-  for (int i = 0; i < p.splits; ++i) {
-    const float2 s = __ldcg(p.stats + (item0 + i) * 8 + lane_head);
-    if (s.y <= 0.0f) continue;  // an empty share of a short sequence
-    const float x = __ldcg(p.partial + ((item0 + i) * 8 + lane_head) * kDim + dim);
-    const float next = fmaxf(top, s.x), fade = exp2f(top - next), weight = exp2f(s.x - next);
-    sum = sum * fade + weight * s.y;
-    out = out * fade + weight * x;
-    top = next;
+  const float2* stats = p.stats + item0 * 8 + lane_head;
+  float top = -INFINITY, sum = 0.0f;
+  for (int i = lane; i < p.splits; i += 32) top = fmaxf(top, __ldcg(stats + i * 8).x);
+#pragma unroll
+  for (int offset = 16; offset > 0; offset >>= 1)
+    top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, offset));
+  for (int i = lane; i < p.splits; i += 32) {
+    const float2 s = __ldcg(stats + i * 8);
+    const float weight = s.y > 0.0f ? exp2f(s.x - top) : 0.0f;
+    sum += weight * s.y;
+    if (dim < 32) weights[i] = weight;
   }
+  sum = warp_sum(sum);
+  __syncthreads();
+  const float* partial = p.partial + (item0 * 8 + lane_head) * kDim + dim;
+  float out = 0.0f;
+#pragma unroll 16
+  for (int i = 0; i < p.splits; ++i) out += weights[i] * __ldcg(partial + i * 8 * kDim);
   const int64_t at = (int64_t(row) * p.heads + head) * kDim + dim;
   if (p.out_dtype == DType::kF16)
     static_cast<__half*>(p.out)[at] = from_float<__half>(out / sum);

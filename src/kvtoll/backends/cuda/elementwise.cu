@@ -31,16 +31,16 @@ template <class T>
 __global__ void embed_kernel(EmbedParams p) {
   pdl_trigger();
   pdl_wait();
-  const int row = blockIdx.y;
-  const int64_t token = p.tokens[p.rows.prefill ? row : row_slot(p.rows, row)];
-  const T* from = static_cast<const T*>(p.table) + token * p.hidden;
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < p.hidden; i += gridDim.x * blockDim.x)
-    p.x[int64_t(row) * p.hidden + i] = to_float(from[i]);
+  for (int row = blockIdx.x; row < p.row_count; row += gridDim.x) {
+    const int64_t token = p.tokens[p.rows.prefill ? row : row_slot(p.rows, row)];
+    const T* from = static_cast<const T*>(p.table) + token * p.hidden;
+    for (int i = threadIdx.x; i < p.hidden; i += kThreads)
+      p.x[int64_t(row) * p.hidden + i] = to_float(from[i]);
+  }
 }
 
 void launch_embed(const EmbedParams& p, DType dtype, const LaunchContext& launch) {
-  const auto shape =
-      shape_of(dim3((p.hidden + kThreads - 1) / kThreads, p.row_count), kThreads, launch);
+  const auto shape = shape_of(dim3(std::min(p.row_count, 4096)), kThreads, launch);
   launch_kernel(dtype == DType::kF16 ? embed_kernel<__half> : embed_kernel<__nv_bfloat16>, shape,
                 launch.stream, p);
 }

@@ -7,27 +7,27 @@
 
 namespace kvtoll::cuda {
 
+using S = DefaultGemvShape;
+
 template <class T>
-__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks) norm_qkv_gemv_kernel(GemvParams p) {
-  gemv_body<T, true, StoreRow>(p, 1);
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_qkv_gemv_kernel(GemvParams p) {
+  gemv_body<S, T, true, StoreRow>(p, 1);
 }
 template <class T>
-__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks) output_gemv_kernel(GemvParams p) {
-  gemv_body<T, false, AddRow>(p, 1);
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks) output_gemv_kernel(GemvParams p) {
+  gemv_body<S, T, false, AddRow>(p, 1);
 }
 template <class T>
-__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks)
-    norm_gate_up_gemv_kernel(GemvParams p) {
-  gemv_body<T, true, GateRow>(p, 2);
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_gate_up_gemv_kernel(GemvParams p) {
+  gemv_body<S, T, true, GateRow>(p, 2);
 }
 template <class T>
-__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks) down_gemv_kernel(GemvParams p) {
-  gemv_body<T, false, AddRow>(p, 1);
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks) down_gemv_kernel(GemvParams p) {
+  gemv_body<S, T, false, AddRow>(p, 1);
 }
 template <class T>
-__global__ void __launch_bounds__(kGemvThreads, kGemvBlocks)
-    norm_lm_head_gemv_kernel(GemvParams p) {
-  gemv_body<T, true, StoreRow>(p, 1);
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_lm_head_gemv_kernel(GemvParams p) {
+  gemv_body<S, T, true, StoreRow>(p, 1);
 }
 
 namespace {
@@ -38,8 +38,8 @@ void launch_gemv(void (*half)(GemvParams), void (*bfloat)(GemvParams), const Gem
   KVTOLL_CHECK(p.k % 8 == 0 && p.rows % unit == 0, "gemv of {} x {}", p.rows, p.k);
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(std::min(launch.multiprocessors, p.rows / unit)));
-  shape.block = dim3(kGemvThreads);
-  shape.shared = static_cast<size_t>(GemvShared(p.k).total);
+  shape.block = dim3(S::kThreads);
+  shape.shared = static_cast<size_t>(GemvShared<S>(p.k).total);
   shape.overlap = launch.overlap;
   launch_kernel(dtype == DType::kF16 ? half : bfloat, shape, launch.stream, p);
 }
@@ -70,7 +70,7 @@ Bytes gemv_bytes(int64_t rows, int64_t k, int out_bytes, bool adds, bool bias) {
 }
 
 void prepare_gemv(int max_k) {
-  const auto bytes = static_cast<size_t>(GemvShared(max_k).total);
+  const auto bytes = static_cast<size_t>(GemvShared<S>(max_k).total);
   for (auto* kernel : {norm_qkv_gemv_kernel<__half>, output_gemv_kernel<__half>,
                        norm_gate_up_gemv_kernel<__half>, down_gemv_kernel<__half>,
                        norm_lm_head_gemv_kernel<__half>, norm_qkv_gemv_kernel<__nv_bfloat16>,

@@ -43,13 +43,13 @@ LaunchShape shape_for(int64_t items) {
 }  // namespace
 
 __global__ void __launch_bounds__(kThreads)
-    synthetic_kernel(SyntheticRule rule, DType as, WeightTarget target) {
+    synthetic_kernel(SyntheticRule rule, DType as, DType then, WeightTarget target) {
   const int64_t n = target.rows * target.cols, stride = int64_t(gridDim.x) * kThreads;
   for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < n; i += stride) {
     // Two roundings, as the host has them: no fused multiply-add.
     const float scaled =
         __fmul_rn(rule.scale, random_symmetric(rule.seed, rule.stream, static_cast<uint64_t>(i)));
-    store(target, i, rounded(__fadd_rn(rule.offset, scaled), as));
+    store(target, i, rounded(rounded(__fadd_rn(rule.offset, scaled), as), then));
   }
 }
 
@@ -60,9 +60,10 @@ __global__ void __launch_bounds__(kThreads)
     store(target, i, rounded(load(from, from_dtype, i), as));
 }
 
-void launch_synthetic(const SyntheticRule& rule, DType as, const WeightTarget& target,
+void launch_synthetic(const SyntheticRule& rule, DType as, DType then, const WeightTarget& target,
                       cudaStream_t stream) {
-  launch_kernel(synthetic_kernel, shape_for(target.rows * target.cols), stream, rule, as, target);
+  launch_kernel(synthetic_kernel, shape_for(target.rows * target.cols), stream, rule, as, then,
+                target);
 }
 
 void launch_convert(const void* from, DType from_dtype, DType as, const WeightTarget& target,

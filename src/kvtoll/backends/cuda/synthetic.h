@@ -18,9 +18,9 @@ struct WeightTarget {
   int64_t row_step = 1;
 };
 
-// Element i = round_to(as, offset + scale * random_symmetric(seed, stream, i)), then converted to
+// Element i = offset + scale * random_symmetric(seed, stream, i), rounded to `as`, to `then` and to
 // the target's dtype: the same function, bit for bit, as the host's. Kernel: synthetic_kernel.
-void launch_synthetic(const SyntheticRule& rule, DType as, const WeightTarget& target,
+void launch_synthetic(const SyntheticRule& rule, DType as, DType then, const WeightTarget& target,
                       cudaStream_t stream);
 // from: device memory, [rows, cols] of from_dtype; each value is rounded to `as` on the way.
 // Kernel: convert_kernel.

@@ -86,9 +86,7 @@ class Loader {
   // `as`: what a value is rounded to before the target's dtype.
   Result<void> fill(const WeightTarget& target, WeightRole role, int layer, DType as) {
     if (const auto rule = checkpoint_.synthetic(role, layer)) {
-      launch_synthetic(*rule, checkpoint_.dtype(), target, stream_.get());
-      if (target.dtype == DType::kF32 && target.row_step == 1)
-        launch_convert(target.to, DType::kF32, as, target, stream_.get());
+      launch_synthetic(*rule, checkpoint_.dtype(), as, target, stream_.get());
       return {};
     }
     KVTOLL_TRY(const HostTensor tensor, checkpoint_.tensor(role, layer, dtype_));
