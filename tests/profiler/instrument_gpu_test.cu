@@ -1,0 +1,289 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// The instrument against a real GPU with kernels whose work is known: a busy-wait and a copy.
+#include <cuda_runtime.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "kvtoll/core/clock.h"
+#include "kvtoll/core/trace.h"
+#include "kvtoll/profiler/clock_guard.h"
+#include "kvtoll/profiler/dram_counter.h"
+#include "kvtoll/profiler/energy.h"
+#include "kvtoll/profiler/kernel_tracer.h"
+
+namespace kvtoll::profiler {
+namespace {
+
+__global__ void spin_kernel(int64_t ns) {
+  int64_t start, now;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(start));
+  do {
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+  } while (now - start < ns);
+}
+
+template <int kUnused>
+__global__ void stream_copy_kernel(const uint4* from, uint4* to, int64_t n) {
+  for (int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; i < n;
+       i += int64_t{gridDim.x} * blockDim.x)
+    to[i] = from[i];
+}
+
+struct Copy {
+  static constexpr int64_t kBytes = 512 << 20;  // ten times the L2 of an H100
+  uint4 *from = nullptr, *to = nullptr;
+  Copy() {
+    cudaMalloc(&from, kBytes);
+    cudaMalloc(&to, kBytes);
+    cudaMemset(from, 1, kBytes);
+    cudaDeviceSynchronize();
+  }
+  ~Copy() {
+    cudaFree(from);
+    cudaFree(to);
+  }
+  void launch(cudaStream_t stream = nullptr) const {
+    trace::Span span({"stream_copy_kernel", Bytes(2 * kBytes), 1});
+    stream_copy_kernel<0><<<1056, 512, 0, stream>>>(from, to, kBytes / 16);
+  }
+};
+
+void launch_spin(int64_t ns, cudaStream_t stream = nullptr) {
+  trace::Span span({"spin_kernel", Bytes(8), 0});
+  spin_kernel<<<1, 1, 0, stream>>>(ns);
+}
+
+void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+bool has_gpu() {
+  int n = 0;
+  return cudaGetDeviceCount(&n) == cudaSuccess && n > 0;
+}
+
+#define REQUIRE_GPU() \
+  if (!has_gpu()) GTEST_SKIP() << "no GPU"
+
+TEST(CuptiTracer, EagerLaunchesAreTimedJoinedAndOnOurClock) {
+  REQUIRE_GPU();
+  const auto tracer = make_kernel_tracer("cuda");
+  ASSERT_TRUE(tracer->availability().available) << tracer->availability().reason;
+  Copy copy;
+  ASSERT_TRUE(tracer->start());
+  for (int i = 0; i < 10; ++i) {
+    trace::StepScope step({trace::StepKind::kAppend, i, 1});
+    launch_spin(50'000);
+    copy.launch();
+    cudaDeviceSynchronize();
+  }
+  const TraceData t = tracer->stop();
+  ASSERT_EQ(t.kernels.size(), 20u);
+  EXPECT_EQ(t.unmatched, 0);
+  EXPECT_EQ(t.dropped, 0);
+  for (size_t i = 0; i < t.kernels.size(); ++i) {
+    const KernelRecord& k = t.kernels[i];
+    EXPECT_EQ(k.name, i % 2 == 0 ? "spin_kernel" : "stream_copy_kernel");
+    EXPECT_EQ(k.step, static_cast<int>(i / 2));
+    EXPECT_GE(k.start_ns, t.steps[k.step].start_ns - 20'000);
+    EXPECT_LE(k.end_ns, t.steps[k.step].end_ns + 20'000);
+    if (i % 2 == 0) EXPECT_NEAR(k.end_ns - k.start_ns, 50'000, 8'000);
+  }
+  const KernelTable table = build_kernel_table(t);
+  std::printf("%s", table_text(table, 3352).c_str());
+  EXPECT_NEAR(static_cast<double>(table.busy.value + table.idle.time.value),
+              static_cast<double>(table.window.value), 0.005 * table.window.value);
+  EXPECT_EQ(table.launches_per_step, 2.0);
+  EXPECT_GT(table.host_api_calls, 20);
+  EXPECT_GT(table.kernels[0].gb_s, 1000.0);
+}
+
+TEST(CuptiTracer, GraphNodesAreSeenOneByOne) {
+  REQUIRE_GPU();
+  const auto tracer = make_kernel_tracer("cuda");
+  ASSERT_TRUE(tracer->availability().available) << tracer->availability().reason;
+  Copy copy;
+  cudaStream_t stream;
+  cudaStreamCreate(&stream);
+  cudaGraph_t graph;
+  cudaGraphExec_t exec;
+  cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+  for (int i = 0; i < 3; ++i) {
+    spin_kernel<<<1, 1, 0, stream>>>(20'000);
+    stream_copy_kernel<0><<<1056, 512, 0, stream>>>(copy.from, copy.to, Copy::kBytes / 16);
+  }
+  cudaStreamEndCapture(stream, &graph);
+  cudaGraphInstantiate(&exec, graph, 0);
+  cudaGraphLaunch(exec, stream);
+  ASSERT_TRUE(tracer->start());
+  for (int step = 0; step < 5; ++step) {
+    trace::StepScope scope({trace::StepKind::kAppend, step, 1});
+    for (int i = 0; i < 3; ++i) {
+      trace::sink()->replayed_op({"spin_kernel", Bytes(8), i});
+      trace::sink()->replayed_op({"stream_copy_kernel", Bytes(2 * Copy::kBytes), i});
+    }
+    cudaGraphLaunch(exec, stream);
+    cudaStreamSynchronize(stream);
+  }
+  const TraceData t = tracer->stop();
+  ASSERT_EQ(t.kernels.size(), 30u);
+  EXPECT_EQ(t.unmatched, 0);
+  for (size_t i = 0; i < t.kernels.size(); ++i) {
+    EXPECT_EQ(t.kernels[i].step, static_cast<int>(i / 6));
+    EXPECT_EQ(t.kernels[i].layer, static_cast<int>(i / 2 % 3));
+  }
+  std::printf("%s", table_text(build_kernel_table(t), 3352).c_str());
+  cudaGraphExecDestroy(exec);
+  cudaGraphDestroy(graph);
+  cudaStreamDestroy(stream);
+}
+
+TEST(CuptiTracer, OverlapOfTwoStreamsIsReported) {
+  REQUIRE_GPU();
+  const auto tracer = make_kernel_tracer("cuda");
+  cudaStream_t a, b;
+  cudaStreamCreateWithFlags(&a, cudaStreamNonBlocking);
+  cudaStreamCreateWithFlags(&b, cudaStreamNonBlocking);
+  launch_spin(1000, a);
+  ASSERT_TRUE(tracer->start());
+  launch_spin(2'000'000, a);
+  launch_spin(2'000'000, b);
+  const KernelTable table = build_kernel_table(tracer->stop());
+  EXPECT_EQ(table.launches, 2);
+  EXPECT_GT(table.overlap.value, 1'500'000);
+  EXPECT_LT(table.busy.value, 2'600'000);
+  cudaStreamDestroy(a);
+  cudaStreamDestroy(b);
+}
+
+// 300 kernels of about 15 us a step, as a decode step of a 7B model has.
+double step_us(cudaGraphExec_t exec, cudaStream_t stream, int steps) {
+  const int64_t start = now().value;
+  for (int i = 0; i < steps; ++i) {
+    trace::StepScope scope({trace::StepKind::kAppend, i, 1});
+    if (trace::sink())
+      for (int k = 0; k < 300; ++k) trace::sink()->replayed_op({"spin_kernel", Bytes(8), k});
+    cudaGraphLaunch(exec, stream);
+    cudaStreamSynchronize(stream);
+  }
+  return static_cast<double>(now().value - start) * 1e-3 / steps;
+}
+
+TEST(CuptiTracer, TracingSlowsAGraphStepByLittle) {
+  REQUIRE_GPU();
+  const auto tracer = make_kernel_tracer("cuda");
+  cudaStream_t stream;
+  cudaStreamCreate(&stream);
+  cudaGraph_t graph;
+  cudaGraphExec_t exec;
+  cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+  for (int i = 0; i < 300; ++i) spin_kernel<<<1, 1, 0, stream>>>(15'000);
+  cudaStreamEndCapture(stream, &graph);
+  cudaGraphInstantiate(&exec, graph, 0);
+  step_us(exec, stream, 20);
+  double slowdown = 1.0;
+  for (int round = 0; round < 3; ++round) {  // in turn, so that drift is not tracing
+    const double plain = step_us(exec, stream, 60);
+    ASSERT_TRUE(tracer->start());
+    const double traced = step_us(exec, stream, 60);
+    EXPECT_EQ(tracer->stop().kernels.size(), 60u * 300u);
+    std::printf("step untraced %.1f us, traced %.1f us\n", plain, traced);
+    slowdown = std::min(slowdown, traced / plain - 1.0);
+  }
+  EXPECT_LT(slowdown, 0.02);
+  cudaGraphExecDestroy(exec);
+  cudaGraphDestroy(graph);
+  cudaStreamDestroy(stream);
+}
+
+TEST(DramCounter, CountsWhatACopyMoves) {
+  REQUIRE_GPU();
+  Copy copy;
+  const auto counter = make_dram_counter();
+  if (!counter->availability().available) GTEST_SKIP() << counter->availability().reason;
+  const auto started = counter->start(64);
+  ASSERT_TRUE(started) << started.error().message;
+  for (int i = 0; i < 4; ++i) {
+    launch_spin(1000);
+    copy.launch();
+  }
+  const auto kernels = counter->stop();
+  ASSERT_TRUE(kernels) << kernels.error().message;
+  for (const DramKernel& k : *kernels)
+    std::printf("read %.1f MB, written %.1f MB, %.1f us\n", k.read_bytes * 1e-6,
+                k.written_bytes * 1e-6, k.time_ns * 1e-3);
+  ASSERT_EQ(kernels->size(), 8u);
+  EXPECT_NEAR((*kernels)[7].read_bytes, Copy::kBytes, 0.05 * Copy::kBytes);
+  EXPECT_NEAR((*kernels)[7].written_bytes, Copy::kBytes, 0.10 * Copy::kBytes);
+  EXPECT_LT((*kernels)[6].read_bytes, 0.01 * Copy::kBytes);
+}
+
+TEST(DramCounter, GraphNodesAreRangesToo) {
+  REQUIRE_GPU();
+  Copy copy;
+  const auto counter = make_dram_counter();
+  if (!counter->availability().available) GTEST_SKIP() << counter->availability().reason;
+  cudaStream_t stream;
+  cudaStreamCreate(&stream);
+  cudaGraph_t graph;
+  cudaGraphExec_t exec;
+  cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+  spin_kernel<<<1, 1, 0, stream>>>(1000);
+  stream_copy_kernel<0><<<1056, 512, 0, stream>>>(copy.from, copy.to, Copy::kBytes / 16);
+  cudaStreamEndCapture(stream, &graph);
+  cudaGraphInstantiate(&exec, graph, 0);
+  cudaGraphLaunch(exec, stream);
+  cudaStreamSynchronize(stream);
+  ASSERT_TRUE(counter->start(64));
+  cudaGraphLaunch(exec, stream);
+  cudaGraphLaunch(exec, stream);
+  const auto kernels = counter->stop();
+  ASSERT_TRUE(kernels) << kernels.error().message;
+  for (const DramKernel& k : *kernels)
+    std::printf("graph: read %.1f MB, written %.1f MB, %.1f us\n", k.read_bytes * 1e-6,
+                k.written_bytes * 1e-6, k.time_ns * 1e-3);
+  // Whether a graph launch is one range or one per node is the driver's choice; bytes must add up.
+  double read = 0.0;
+  for (const DramKernel& k : *kernels) read += k.read_bytes;
+  EXPECT_NEAR(read, 2.0 * Copy::kBytes, 0.1 * Copy::kBytes);
+  cudaGraphExecDestroy(exec);
+  cudaGraphDestroy(graph);
+  cudaStreamDestroy(stream);
+}
+
+TEST(NvmlMeter, CopyingCostsMoreThanIdling) {
+  REQUIRE_GPU();
+  Copy copy;
+  const auto meter = make_energy_meter("cuda");
+  if (!meter->availability().available) GTEST_SKIP() << meter->availability().reason;
+  ClockGuard guard("cuda");
+  for (const Warning& w : guard.preflight()) std::printf("%s: %s\n", w.code.c_str(), w.message.c_str());
+  const double idle = meter->idle_watts(Nanoseconds(2'000'000'000));
+  guard.begin();
+  meter->begin();
+  const int64_t until = now().value + 4'000'000'000;
+  int64_t copies = 0;
+  while (now().value < until) {
+    for (int i = 0; i < 16; ++i, ++copies) copy.launch();
+    cudaDeviceSynchronize();
+  }
+  const EnergyWindow w = meter->end();
+  const ClockReport clocks = guard.end();
+  sleep_ms(500);
+  const double after = meter->idle_watts(Nanoseconds(2'000'000'000));
+  ASSERT_TRUE(w.ok) << w.reason;
+  const EnergyResult r = settle_energy(w, idle, after, copies);
+  std::printf(
+      "idle %.1f W before, %.1f W after; busy %.1f W by counter, %.1f W sampled; %ld steps of "
+      "%.1f ms, edge error %.4f; %zu samples; SM %.0f MHz; %.3f J per copy of 512 MiB\n",
+      idle, after, w.watts(), w.sampled_watts, static_cast<long>(w.steps), w.step_ns * 1e-6,
+      w.edge_error, w.samples.size(), clocks.sm_mhz_mean, r.gross_j_per_token);
+  for (const Warning& x : r.warnings) std::printf("%s: %s\n", x.code.c_str(), x.message.c_str());
+  EXPECT_GT(w.watts(), idle + 50);
+  EXPECT_GT(w.steps, 20);
+}
+
+}  // namespace
+}  // namespace kvtoll::profiler
