@@ -74,8 +74,8 @@ def write(prof, out):
         data.pop(key, None)
     text = json.dumps(data, separators=(",", ":"))
     # Folder names of the machine that ran this say nothing about the trace.
-    text = re.sub(r'(?:/[\w.+-]+)+/(?=site-packages/|dist-packages/|lib/python)', "", text)
-    text = re.sub(r'(?:/[\w.+-]+)+/(?=[\w.+-]+\.py)', "", text)
+    text = re.sub(r'(?<=[" ])(?:/[\w.+-]+)+/(?=site-packages/|dist-packages/|lib/python)', "", text)
+    text = re.sub(r'(?<=[" ])(?:/[\w.+-]+)+/(?=[\w.+-]+\.py)', "", text)
     out.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(f"{out.name}: {out.stat().st_size / 1024:.0f} KiB, {len(data['traceEvents'])} events", flush=True)
 
@@ -93,9 +93,12 @@ def main():
         "fp16_eager_stack": dict(kind="fp16", attention="eager", stack=True),
         "int8_hqq": dict(kind="int8-hqq"),
         "int4_quanto": dict(kind="int4-quanto"),
+        "int8_hqq_stack": dict(kind="int8-hqq", stack=True),
+        "int4_quanto_stack": dict(kind="int4-quanto", stack=True),
         "static_compiled": dict(kind="static", compiled=True),
     }
-    wanted = args.only.split(",") if args.only else list(jobs)
+    default = [name for name in jobs if "hqq_stack" not in name]
+    wanted = args.only.split(",") if args.only else default
     for name in wanted:
         try:
             trace(args.out / f"torch_{device}_{name}.json.gz", device=device, **jobs[name])

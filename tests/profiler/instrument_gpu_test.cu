@@ -259,7 +259,8 @@ TEST(NvmlMeter, CopyingCostsMoreThanIdling) {
   const auto meter = make_energy_meter("cuda");
   if (!meter->availability().available) GTEST_SKIP() << meter->availability().reason;
   ClockGuard guard("cuda");
-  for (const Warning& w : guard.preflight()) std::printf("%s: %s\n", w.code.c_str(), w.message.c_str());
+  for (const Warning& w : guard.preflight())
+    std::printf("%s: %s\n", w.code.c_str(), w.message.c_str());
   const double idle = meter->idle_watts(Nanoseconds(2'000'000'000));
   guard.begin();
   meter->begin();

@@ -35,9 +35,10 @@ struct KernelClass {
   bool known = false;     // false: no pattern matched, the name is listed to the user
 };
 
-// kName: the whole name. kPrefix: its start. kWord: anywhere, not inside a longer word. kContains:
-// anywhere. All ignore case; for a template or a C++ name the whole demangled text is searched.
-enum class Match : uint8_t { kName, kPrefix, kWord, kContains };
+// kName: the whole name. kPrefix: its start. kContains: anywhere in the demangled text. kTriton:
+// anywhere in the name of a kernel that PyTorch's compiler made of several operators ("triton_..."
+// with the operators' names). All ignore case.
+enum class Match : uint8_t { kName, kPrefix, kContains, kTriton };
 
 struct KernelPattern {
   std::string_view stack;  // whose kernels: "kvtoll", "pytorch", "vllm", "llama.cpp", ...
@@ -52,8 +53,12 @@ std::span<const KernelPattern> kernel_patterns();
 
 KernelClass classify(std::string_view kernel);
 
-// Corrects a matrix product whose name does not tell the layer by what the host was doing:
-// "...self_attn..." -> attention, "lm_head" -> ffn.lm_head. An empty context changes nothing.
+// Corrects the class by what the host was doing: quantized caches made of generic kernels
+// ("..._dequantize" in the call stack), and matrix products whose name does not tell the layer
+// ("...self_attn..." -> attention). An empty context changes nothing.
 KernelClass refine(const KernelClass& by_name, std::string_view context);
+
+// True when refine() could use this module, operator, function or range name.
+bool is_context(std::string_view frame);
 
 }  // namespace kvtoll::profiler

@@ -11,7 +11,12 @@ namespace {
 
 double ms(Nanoseconds t) { return static_cast<double>(t.value) * 1e-6; }
 
-std::string shorten(const std::string& name, size_t width) {
+// C++ names without what all of them carry, cut to the column.
+std::string shorten(std::string name, size_t width) {
+  for (const std::string_view noise :
+       {"(anonymous namespace)::", "at::native::", "binary_internal::", "c10::", "std::", "void "})
+    for (size_t at = name.find(noise); at != std::string::npos; at = name.find(noise, at))
+      name.erase(at, noise.size());
   return name.size() <= width ? name : name.substr(0, width - 3) + "...";
 }
 
@@ -32,14 +37,14 @@ std::string categories_text(const KernelTable& table) {
 std::string kernels_text(const KernelTable& table, double peak_gb_s, size_t max_rows) {
   const bool bytes = std::any_of(table.kernels.begin(), table.kernels.end(),
                                  [](const KernelRow& r) { return r.declared.has_value(); });
-  std::string out = fmt::format("\n{:<52}{:<16}{:>9}{:>12}{:>10}{:>10}{:>10}", "kernel", "category",
+  std::string out = fmt::format("\n{:<64}{:<16}{:>9}{:>12}{:>10}{:>10}{:>10}", "kernel", "category",
                                 "calls", "total ms", "mean us", "p50 us", "p99 us");
   if (bytes) out += fmt::format("{:>9}", "GB/s");
   if (bytes && peak_gb_s > 0) out += fmt::format("{:>8}", "peak");
   out += "\n";
   for (size_t i = 0; i < std::min(max_rows, table.kernels.size()); ++i) {
     const KernelRow& r = table.kernels[i];
-    out += fmt::format("{:<52}{:<16}{:>9}{:>12.3f}{:>10.2f}{:>10.2f}{:>10.2f}", shorten(r.name, 50),
+    out += fmt::format("{:<64}{:<16}{:>9}{:>12.3f}{:>10.2f}{:>10.2f}{:>10.2f}", shorten(r.name, 62),
                        category_name(r.category), r.calls, ms(r.total), r.mean_ns * 1e-3,
                        r.p50_ns * 1e-3, r.p99_ns * 1e-3);
     if (bytes) out += r.declared ? fmt::format("{:>9.1f}", r.gb_s) : fmt::format("{:>9}", "-");

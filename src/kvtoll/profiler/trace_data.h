@@ -66,4 +66,7 @@ struct TraceData {
   std::shared_ptr<NamePool> names = std::make_shared<NamePool>();
 };
 
+// The step (sorted by start) whose host interval holds `time_ns`; -1 if none does.
+int32_t step_at(const std::vector<StepRecord>& steps, int64_t time_ns);
+
 }  // namespace kvtoll::profiler
