@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/report/report.h"
 #include "kvtoll/report/summary.h"
 #include "kvtoll/studies/request.h"
 
@@ -42,6 +43,10 @@ ExitCode print_outcome(const studies::PreparedRun& run, const studies::RunOutcom
     auto set = report::read_results({run.options.results});
     if (!set) return fail(set.error());
     fmt::print("{}", report::summary_text(*set));
+    auto files = report::write_report({run.options.results}, run.options.results);
+    if (!files) return fail(files.error());
+    for (const std::string& note : files->notes) fmt::print(stderr, "kvtoll: {}\n", note);
+    fmt::print("report: {}\n", std::filesystem::absolute(files->html).string());
   }
   fmt::print(stderr, "{} measured, {} finished before; {} ok, {} oom, {} unsupported, {} failed\n",
              outcome.measured, outcome.skipped, outcome.ok, outcome.oom, outcome.unsupported,

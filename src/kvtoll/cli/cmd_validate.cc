@@ -1,14 +1,27 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/report/validate.h"
 
 namespace kvtoll::cli {
 
 void setup_validate(CLI::App& app, ExitCode& exit_code) {
-  app.callback([&exit_code] {
-    exit_code = fail({ErrorKind::kFailed, "validate is not built yet"});
+  auto folder = std::make_shared<std::string>("kvtoll-results");
+  app.add_option("folder", *folder, "results folder")->capture_default_str();
+  app.callback([&exit_code, folder] {
+    const auto validation = report::validate_results(*folder);
+    if (!validation) {
+      exit_code = fail(validation.error());
+      return;
+    }
+    for (const std::string& note : validation->notes) fmt::print("{}\n", note);
+    for (const std::string& problem : validation->problems) fmt::print("problem: {}\n", problem);
+    fmt::print("{} records, {} studies, {} problems\n", validation->records, validation->studies,
+               validation->problems.size());
+    exit_code = validation->problems.empty() ? 0 : static_cast<ExitCode>(ErrorKind::kFailed);
   });
 }
 

@@ -24,7 +24,7 @@ int bits_of(const std::string& kv) {
 bool record_before(const RunRecord& a, const RunRecord& b) {
   const auto key = [](const RunRecord& r) {
     const ConfigFields& c = r.config;
-    return std::tie(c.model, c.path, c.batch, c.prompt_tokens, c.residual, c.new_tokens);
+    return std::tie(c.model, c.path, c.batch, c.prompt_tokens, c.new_tokens, c.residual);
   };
   if (key(a) != key(b)) return key(a) < key(b);
   return format_before(a.config.kv, b.config.kv);

@@ -139,7 +139,11 @@ std::string megabytes(int64_t bytes) {
 std::string against_baseline(const ResultSet& set, const RunRecord& record) {
   if (is_baseline(record.config.kv)) return "baseline";
   const RunRecord* baseline = baseline_of(set, record);
-  return baseline ? percent_text(throughput_difference(*baseline, record)) : "-";
+  if (!baseline) return "-";
+  std::string text = percent_text(throughput_difference(*baseline, record));
+  const size_t verdict = text.find(": no difference");
+  if (verdict != text.npos) text.replace(verdict, text.npos, " =");
+  return text;
 }
 
 std::string table_line(const ResultSet& set, const RunRecord& r) {
@@ -151,7 +155,7 @@ std::string table_line(const ResultSet& set, const RunRecord& r) {
     const auto found = r.categories.find(name);
     return found == r.categories.end() ? 0.0 : 100.0 * found->second.share;
   };
-  return fmt::format("{} {:>16} {:>26} {:>9.3f} {:>9.3f} {:>9} {:>7.1f} {:>6.1f}\n", head,
+  return fmt::format("{} {:>16} {:>18} {:>9.3f} {:>9.3f} {:>9} {:>7.1f} {:>6.1f}\n", head,
                      mean_sd_text(r.throughput.decode_tok_s), against_baseline(set, r),
                      r.step_latency.p50_ns * 1e-6, r.step_latency.p99_ns * 1e-6,
                      megabytes(r.memory.kv_bytes), share("dequantization"), share("idle"));
@@ -197,10 +201,10 @@ std::string summary_csv(const ResultSet& set) {
 
 std::string summary_text(const ResultSet& set) {
   std::string text = fmt::format(
-      "{:<18} {:<14} {:<11} {:>15} {:>25} {:>9} {:>9} {:>9} {:>7} {:>6}\n", "model", "kv", "run",
+      "{:<18} {:<14} {:<11} {:>16} {:>18} {:>9} {:>9} {:>9} {:>7} {:>6}\n", "model", "kv", "run",
       "tok/s (95 %)", "against fp16", "p50 ms", "p99 ms", "KV MB", "deq. %", "idle %");
   for (const RunRecord& record : set.records) text += table_line(set, record);
-  return text;
+  return text + "\n± is a 95 % interval; = is no difference, since the interval includes zero\n";
 }
 
 }  // namespace kvtoll::report

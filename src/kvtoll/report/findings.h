@@ -1,0 +1,19 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Sentences computed from records; a difference inside the spread is said to be none.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kvtoll/report/series.h"
+
+namespace kvtoll::report {
+
+std::vector<std::string> findings(const Series& series);
+
+// What the reader should distrust: warnings of the records with the number that carry them, mixed
+// revisions or machines, refused configurations.
+std::vector<std::string> cautions(const ResultSet& set);
+
+}  // namespace kvtoll::report
