@@ -167,21 +167,21 @@ TEST_P(Kernels, NarrowRoundsToNearestEven) {
 }
 
 TEST_P(Kernels, AttentionOverChunksOfDifferentDtypes) {
-  for (int64_t dim : {8, 20, 64, 128}) {
-    const int rows = 3;
+  const std::pair<int64_t, int> sizes[] = {{8, 1}, {20, 2}, {64, 3}, {128, 7}, {36, 4}};
+  for (const auto& [dim, rows] : sizes) {
     const int64_t counts[] = {5, 1, 40};
     const DType dtypes[] = {DType::kF32, DType::kF16, DType::kBF16};
     const auto q = random_floats(1, rows * dim, 4.0f);
     std::vector<float> max(rows, -std::numeric_limits<float>::infinity()), sum(rows, 0.0f),
         acc(static_cast<size_t>(rows * dim), 0.0f),
-        scratch(static_cast<size_t>(rows * kAttentionChunk + dim)), ks, vs;
+        scores(static_cast<size_t>(rows * kAttentionChunk)), ks, vs;
     const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
     for (int c = 0; c < 3; ++c) {
       const Stored k = store(random_floats(10 + c, counts[c] * dim, 2.0f), dtypes[c]);
       const Stored v = store(random_floats(20 + c, counts[c] * dim), dtypes[(c + 1) % 3]);
       attend_chunk(
           {k.bytes.data(), v.bytes.data(), dtypes[c], dtypes[(c + 1) % 3], dim, dim, counts[c]},
-          q.data(), rows, dim, scale, {max.data(), sum.data(), acc.data()}, scratch.data());
+          q.data(), rows, dim, scale, {max.data(), sum.data(), acc.data()}, scores.data());
       ks.insert(ks.end(), k.values.begin(), k.values.end());
       vs.insert(vs.end(), v.values.begin(), v.values.end());
     }

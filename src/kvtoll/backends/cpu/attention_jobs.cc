@@ -61,7 +61,7 @@ class Attender {
       : shape_(shape), gqa_(shape.gqa()), dim_(shape.head_dim), space_(space) {}
 
   int64_t state_floats() const { return gqa_ * (dim_ + 2); }
-  int64_t scratch_floats() const { return state_floats() + gqa_ * kAttentionChunk + dim_; }
+  int64_t scratch_floats() const { return state_floats() + gqa_ * kAttentionChunk; }
 
   void run(const Item& item, int thread) const {
     float* scratch = space_.scratch.as<float>() + thread * scratch_floats();

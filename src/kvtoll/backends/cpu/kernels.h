@@ -56,9 +56,9 @@ struct AttentionState {
   float* acc;  // [rows, dim], 0 at first: sum of exp(score - max) v
 };
 // Adds a chunk's positions to the state of `rows` queries q [rows, dim] (scaled by `scale`).
-// scratch: [rows * kAttentionChunk + dim].
+// scores: scratch, [rows, kAttentionChunk].
 void attend_chunk(const AttentionChunk& chunk, const float* q, int rows, int64_t dim, float scale,
-                  const AttentionState& state, float* scratch);
+                  const AttentionState& state, float* scores);
 
 const char* simd_name();  // the target that the dispatch picked, e.g. "AVX3_ZEN4"
 
