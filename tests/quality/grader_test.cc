@@ -84,6 +84,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Pair{"(6,31,-1)", "(6,31,1)", false},
                     Pair{"(15,-29)", "\\left(15, -29\\right)", true}, Pair{"(1,2)", "(2,1)", false},
                     Pair{"1,2", "1,2,3", false}, Pair{"(1,2)", "x=1, y=2", true},
+                    Pair{"\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "[[1,2],[3,4]]", true},
+                    Pair{"{5 \\choose 2}", "10", true}, Pair{"{1 \\over 2}", "0.5", true},
                     Pair{"100, 200", "100,200", true}, Pair{"n=1, 2, 3", "1,2,3", true},
                     Pair{"\\emptyset", "\\{\\}", true},
                     Pair{"\\begin{pmatrix} -2 \\\\ -14 \\\\ -7 \\end{pmatrix}",
@@ -122,22 +124,24 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     UnitsAndText, Lenient,
-    testing::Values(
-        Pair{"90^\\circ", "90", true}, Pair{"72", "72 degrees", true},
-        Pair{"64", "64 square feet", true},
-        Pair{"15\\mbox{ cm}^2", "15 \\text{ square centimeters}", true},
-        Pair{"864 \\mbox{ inches}^2", "864", true}, Pair{"5.4 \\text{ cents}", "5.4", true},
-        Pair{"\\$18.90", "18.9", true}, Pair{"\\$36", "36 dollars", true},
-        Pair{"5 \\text{ cm}", "5 \\text{ m}", false}, Pair{"100 \\text{ cm}", "1 \\text{ m}", true},
-        Pair{"10\\%", "10", true}, Pair{"10\\%", "0.1", true}, Pair{"28\\%", "28 percent", true},
-        Pair{"10\\%", "1", false}, Pair{"\\frac{270}7\\text{ degrees}", "\\frac{270}{7}", true},
-        Pair{"\\text{Evelyn}", "Evelyn", true}, Pair{"\\text{(C)}", "C", true},
-        Pair{"\\text{(C)}", "\\textbf{(C)}", true}, Pair{"\\text{(C)}", "(B)", false},
-        Pair{"\\text{even}", "odd", false}, Pair{"\\text{even}", "neve", false},
-        Pair{"\\text{east}", "\\text{East.}", true}, Pair{"12:00", "1:00", false},
-        Pair{"1:2", "2:4", true}, Pair{"$\\frac12$", "0.5.", true}, Pair{"\\boxed{7}", "7", true},
-        Pair{"5", "The answer is $5$", true}, Pair{"", "", false}, Pair{"5", "", false},
-        Pair{"\\int x dx", "\\int -x dx", false}));
+    testing::Values(Pair{"90^\\circ", "90", true}, Pair{"72", "72 degrees", true},
+                    Pair{"64", "64 square feet", true},
+                    Pair{"15\\mbox{ cm}^2", "15 \\text{ square centimeters}", true},
+                    Pair{"864 \\mbox{ inches}^2", "864", true},
+                    Pair{"5.4 \\text{ cents}", "5.4", true}, Pair{"\\$18.90", "18.9", true},
+                    Pair{"\\$36", "36 dollars", true}, Pair{"5 \\text{ cm}", "5 \\text{ m}", false},
+                    Pair{"100 \\text{ cm}", "1 \\text{ m}", true}, Pair{"10\\%", "10", true},
+                    Pair{"10\\%", "0.1", true}, Pair{"28\\%", "28 percent", true},
+                    Pair{"10\\%", "1", false},
+                    Pair{"\\frac{270}7\\text{ degrees}", "\\frac{270}{7}", true},
+                    Pair{"\\text{Evelyn}", "Evelyn", true}, Pair{"\\text{(C)}", "C", true},
+                    Pair{"\\text{(C)}", "\\textbf{(C)}", true}, Pair{"\\text{(C)}", "(B)", false},
+                    Pair{"\\text{even}", "odd", false}, Pair{"\\text{even}", "neve", false},
+                    Pair{"\\text{east}", "\\text{East.}", true}, Pair{"12:00", "1:00", false},
+                    Pair{"1:2", "2:4", true}, Pair{"$\\frac12$", "0.5.", true},
+                    Pair{"$\\frac{5}{6}$ hours", "5/6", true}, Pair{"\\boxed{7}", "7", true},
+                    Pair{"5", "The answer is $5$", true}, Pair{"", "", false}, Pair{"5", "", false},
+                    Pair{"\\int x dx", "\\int -x dx", false}));
 
 TEST(Strict, IsTheNormalFormOfTheMathDataset) {
   EXPECT_TRUE(grade("\\tfrac83", "\\frac{8}{3}").strict);

@@ -1,13 +1,132 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/quality/eval.h"
 
 namespace kvtoll::cli {
+namespace {
+
+struct EvalArguments {
+  EvalConfig config;
+  std::string data, results = "kvtoll-results", prefill = "exact", dtype, attention = "materialize",
+                    launch = "eager", regrade;
+  bool json = false, quiet = false, wants_regrade = false;
+};
+
+// On a terminal one line that is rewritten; else a line now and then.
+void show_progress(const EvalProgress& p) {
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  const int64_t every = std::max<int64_t>(1, p.total / 20);
+  if (!terminal && p.done % every != 0 && p.done != p.total) return;
+  const double seconds = static_cast<double>(p.elapsed.value) / 1e9;
+  fmt::print(stderr, "{}{}/{} answers, {} right, {:.1f} tok/s, {:.0f} s{}", terminal ? "\r" : "",
+             p.done, p.total, p.correct,
+             seconds > 0 ? static_cast<double>(p.new_tokens) / seconds : 0.0, seconds,
+             terminal && p.done != p.total ? "   " : "\n");
+}
+
+void show_ids(const std::vector<std::string>& ids, bool subset) {
+  if (!subset) return;
+  fmt::print(stderr, "subset of {}:", ids.size());
+  for (const std::string& id : ids) fmt::print(stderr, " {}", id);
+  fmt::print(stderr, "\n");
+}
+
+void print_summary(const EvalSummary& summary, bool json) {
+  fmt::print("{}{}", json ? eval_summary_json(summary) : eval_text(summary), json ? "\n" : "");
+}
+
+// The record that is named, or the one that this evaluation would write.
+ExitCode regrade(const EvalArguments& arguments) {
+  const auto file = arguments.regrade.empty() ? finished_eval_file(arguments.config)
+                                              : Result<std::filesystem::path>(arguments.regrade);
+  if (!file) return fail(file.error());
+  auto record = regrade_file(*file);
+  if (!record) return fail(record.error());
+  print_summary({.file = *file, .record = *std::move(record), .was_finished = true},
+                arguments.json);
+  return 0;
+}
+
+ExitCode eval_command(EvalArguments& arguments) {
+  EvalConfig& config = arguments.config;
+  config.data = arguments.data;
+  config.results = arguments.results;
+  config.options.prefill = arguments.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
+  config.options.attention =
+      arguments.attention == "fused" ? Attention::kFused : Attention::kMaterialize;
+  config.options.launch = arguments.launch == "graph" ? Launch::kGraph : Launch::kEager;
+  if (!arguments.dtype.empty()) config.dtype = parse_float_dtype(arguments.dtype);
+  if (arguments.wants_regrade) return regrade(arguments);
+  const bool subset = config.limit > 0 && !arguments.quiet;
+  EvalHooks hooks{.progress = show_progress,
+                  .chosen = [subset](const auto& ids) { show_ids(ids, subset); },
+                  .stop = interrupted};
+  if (arguments.quiet) hooks.progress = {};
+  const auto summary = run_eval(config, hooks);
+  if (!summary) return fail(summary.error());
+  print_summary(*summary, arguments.json);
+  return 0;
+}
+
+void add_sampling_options(CLI::App& app, EvalArguments& a) {
+  app.add_option("--temperature", a.config.sampling.temperature, "0: greedy");
+  app.add_option("--top-p", a.config.sampling.top_p, "nucleus sampling");
+  app.add_option("--samples", a.config.samples, "answers per question");
+  app.add_option("--seed", a.config.sampling.seed, "of the sampling");
+}
+
+void add_engine_options(CLI::App& app, EvalArguments& a) {
+  app.add_option("--backend", a.config.backend, "auto, cpu or cuda")->capture_default_str();
+  app.add_option("--attention", a.attention)->check(CLI::IsMember({"materialize", "fused"}));
+  app.add_option("--launch", a.launch)->check(CLI::IsMember({"eager", "graph"}));
+  app.add_option("--dtype", a.dtype, "compute type; default: the model's own")
+      ->check(CLI::IsMember({"fp16", "bf16", "fp32"}));
+  app.add_option("--threads", a.config.options.threads);
+  app.add_option("--batch", a.config.batch, "sequences at once")->capture_default_str();
+}
+
+}  // namespace
 
 void setup_eval(CLI::App& app, ExitCode& exit_code) {
-  app.callback([&exit_code] { exit_code = fail({ErrorKind::kFailed, "eval is not built yet"}); });
+  auto a = std::make_shared<EvalArguments>();
+  auto* task = app.add_option("TASK", a->config.task, "math, mmlu, arith or facts");
+  app.add_option("--data", a->data, "questions of math and mmlu: a file or a folder");
+  app.add_option("--model", a->config.model, "[NAME=]folder, .gguf, hub id or synthetic:GEOMETRY");
+  app.add_option("--kv", a->config.kv, "KV format")->capture_default_str();
+  app.add_option("--residual", a->config.residual)->capture_default_str();
+  app.add_option("--limit", a->config.limit, "a stratified subset of so many questions");
+  app.add_option("--subset-seed", a->config.subset_seed, "which subset");
+  app.add_option("--max-new-tokens", a->config.max_new_tokens);
+  app.add_option("--prefill", a->prefill, "what the prompt's own attention reads")
+      ->check(CLI::IsMember({"exact", "quantized"}));
+  app.add_option("--prompt", a->config.style, "auto, r1-distill, qwen25-math, minerva or simple");
+  app.add_option("--mode", a->config.mode, "letter, generate or cot (mmlu)");
+  app.add_option("--shots", a->config.shots, "worked examples of mmlu")->capture_default_str();
+  app.add_option("--results", a->results)->capture_default_str();
+  auto* regrade = app.add_option("--regrade", a->regrade,
+                                 "grade again without the model: the answers of this record, or "
+                                 "of the one that the other options name")
+                      ->expected(0, 1);
+  app.add_flag("--force", a->config.force, "ask again though the record is finished");
+  app.add_flag("--quiet", a->quiet);
+  app.add_flag("--json", a->json);
+  add_sampling_options(app, *a);
+  add_engine_options(app, *a);
+  app.callback([a, task, regrade, &exit_code] {
+    if (task->count() == 0 && regrade->count() == 0) {
+      exit_code = fail({ErrorKind::kUsage, "give a task (math, mmlu, arith, facts) or --regrade"});
+      return;
+    }
+    a->wants_regrade = regrade->count() > 0;
+    exit_code = eval_command(*a);
+  });
 }
 
 }  // namespace kvtoll::cli

@@ -1,15 +1,82 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
+#include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/core/files.h"
+#include "kvtoll/quality/fidelity.h"
 
 namespace kvtoll::cli {
+namespace {
+
+struct FidelityArguments {
+  FidelityConfig config;
+  std::string text, results = "kvtoll-results", prefill = "exact", dtype, attention = "materialize",
+                    launch = "eager";
+  bool json = false, quiet = false;
+};
+
+ExitCode fidelity_command(FidelityArguments& a) {
+  FidelityConfig& config = a.config;
+  config.text = a.text;
+  config.results = a.results;
+  config.options.prefill = a.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
+  config.options.attention = a.attention == "fused" ? Attention::kFused : Attention::kMaterialize;
+  config.options.launch = a.launch == "graph" ? Launch::kGraph : Launch::kEager;
+  if (!a.dtype.empty()) config.dtype = parse_float_dtype(a.dtype);
+  FidelityHooks hooks{.stop = interrupted};
+  if (!a.quiet)
+    hooks.progress = [](const std::string& kv, int64_t done, int64_t total) {
+      fmt::print(stderr, "{}: {}/{} positions\n", kv, done, total);
+    };
+  const auto results = run_fidelity(config, hooks);
+  if (!results) return fail(results.error());
+  if (!a.json) {
+    fmt::print("{}", fidelity_text(*results));
+    return 0;
+  }
+  for (const FidelityResult& r : *results) {
+    const auto text = read_file(r.file);
+    if (!text) return fail(text.error());
+    fmt::print("{}", *text);
+  }
+  return 0;
+}
+
+}  // namespace
 
 void setup_fidelity(CLI::App& app, ExitCode& exit_code) {
-  app.callback([&exit_code] {
-    exit_code = fail({ErrorKind::kFailed, "fidelity is not built yet"});
-  });
+  auto a = std::make_shared<FidelityArguments>();
+  FidelityConfig& c = a->config;
+  app.add_option("--model", c.model, "[NAME=]folder, .gguf, hub id or synthetic:GEOMETRY")
+      ->required();
+  app.add_option("--kv", c.kv, "format to compare; may be given several times")
+      ->required()
+      ->allow_extra_args(false);
+  app.add_option("--reference", c.reference, "format to compare with; default: exact");
+  app.add_option("--residual", c.residual)->capture_default_str();
+  app.add_option("--text", a->text, "a text file");
+  app.add_option("--task", c.task, "arith or facts: prompts and reference solutions");
+  app.add_option("--windows", c.windows, "stretches of the text, or questions")
+      ->capture_default_str();
+  app.add_option("--window-tokens", c.window_tokens)->capture_default_str();
+  app.add_option("--prompt-tokens", c.prompt_tokens, "prefilled, not measured")
+      ->capture_default_str();
+  app.add_option("--greedy-tokens", c.greedy_tokens, "how far greedy text is followed")
+      ->capture_default_str();
+  app.add_option("--prefill", a->prefill)->check(CLI::IsMember({"exact", "quantized"}));
+  app.add_option("--backend", c.backend)->capture_default_str();
+  app.add_option("--attention", a->attention)->check(CLI::IsMember({"materialize", "fused"}));
+  app.add_option("--launch", a->launch)->check(CLI::IsMember({"eager", "graph"}));
+  app.add_option("--dtype", a->dtype)->check(CLI::IsMember({"fp16", "bf16", "fp32"}));
+  app.add_option("--threads", c.options.threads);
+  app.add_option("--results", a->results)->capture_default_str();
+  app.add_flag("--json", a->json);
+  app.add_flag("--quiet", a->quiet);
+  app.callback([a, &exit_code] { exit_code = fidelity_command(*a); });
 }
 
 }  // namespace kvtoll::cli

@@ -24,7 +24,11 @@ Result<void> prefill(Backend& backend, int slot, std::span<const int32_t> prompt
 class Sequence {
  public:
   Sequence(size_t index, int slot, const GenerateOptions& options)
-      : index_(index), slot_(slot), options_(options), sampler_(options.sampling, index) {}
+      : index_(index),
+        slot_(slot),
+        options_(options),
+        sampler_(options.sampling,
+                 index < options.streams.size() ? options.streams[index] : index) {}
 
   size_t index() const { return index_; }
   int slot() const { return slot_; }
@@ -40,6 +44,8 @@ class Sequence {
     const auto& stops = options_.stop_tokens;
     generation_.stopped = std::ranges::find(stops, token) != stops.end();
     const bool wanted = !options_.on_token || options_.on_token(token);
+    if (!generation_.stopped && options_.keep_going)
+      generation_.stopped = !options_.keep_going(index_, generation_);
     return wanted && !generation_.stopped &&
            static_cast<int>(generation_.tokens.size()) < options_.max_new_tokens;
   }

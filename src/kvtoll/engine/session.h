@@ -23,6 +23,11 @@ struct GenerateOptions {
   Sampling sampling;
   // Called for every new token; return false to stop (an interrupt). May be empty.
   std::function<bool(int32_t token)> on_token;
+  // Asked after every token that does not end its sequence; false ends that sequence as if a stop
+  // token had come. index: of the prompt in generate_queue, else 0. May be empty.
+  std::function<bool(size_t index, const struct Generation& so_far)> keep_going;
+  // The stream of random numbers of each prompt of generate_queue; empty: its index.
+  std::vector<uint64_t> streams;
   // Called before on_token with the logits that the token was chosen from, [vocab]. May be empty.
   std::function<void(std::span<const float> logits)> on_logits;
 };

@@ -180,6 +180,13 @@ Result<Expr> Parser::braces(bool escaped) {
   const int outer_bars = bars_;
   bars_ = escaped ? 1 : 0;  // a bar inside \{..\} ends the element
   KVTOLL_TRY(Expr inner, list());
+  if (!escaped && (now().command("over") || now().command("choose"))) {
+    const bool over = now().command("over");
+    ++at_;
+    KVTOLL_TRY(Expr below, list());
+    inner = over ? make_node(ExprKind::kDivide, {std::move(inner), std::move(below)})
+                 : make_node(ExprKind::kFunction, {std::move(inner), std::move(below)}, "binomial");
+  }
   const bool condition = escaped && (take_symbol("|") || take_command("mid"));
   if (condition) {
     KVTOLL_TRY(inner, list());

@@ -81,6 +81,18 @@ std::string_view unwrap_all(std::string_view text) {
   return text;
 }
 
+// Pairs of "$" only switch to mathematics; a single one is money.
+void drop_math_switches(std::string& text) {
+  int dollars = 0;
+  for (size_t i = 0; i < text.size(); ++i)
+    dollars += text[i] == '$' && (i == 0 || text[i - 1] != '\\');
+  if (dollars == 0 || dollars % 2 != 0) return;
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i)
+    if (text[i] != '$' || (i > 0 && text[i - 1] == '\\')) out += text[i];
+  text = std::move(out);
+}
+
 }  // namespace
 
 std::string prepare_latex(std::string_view answer) {
@@ -98,7 +110,9 @@ std::string prepare_latex(std::string_view answer) {
     text = trim(text.substr(0, text.size() - 1));
   text = unwrap_all(text);
   while (text.ends_with('.') || text.ends_with(',')) text = trim(text.substr(0, text.size() - 1));
-  return std::string(text);
+  std::string prepared(text);
+  drop_math_switches(prepared);
+  return prepared;
 }
 
 std::string plain_words(std::string_view answer) {

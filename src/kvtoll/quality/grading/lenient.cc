@@ -259,8 +259,20 @@ class Comparer {
     const Expr& matrix = a.is(ExprKind::kMatrix) ? a : b;
     const Expr& other = a.is(ExprKind::kMatrix) ? b : a;
     if (matrix.args.size() == 1) return equal(matrix.args[0], other);
+    if (other.is(ExprKind::kTuple) && rows_equal(matrix, other)) return true;
     const bool line = matrix.text.starts_with("1x") || matrix.text.ends_with("x1");
     return line && other.is(ExprKind::kTuple) && elementwise(matrix, other);
+  }
+
+  // [[1, 2], [3, 4]] as a matrix.
+  bool rows_equal(const Expr& matrix, const Expr& rows) {
+    std::vector<Expr> cells;
+    for (const Expr& row : rows.args) {
+      if (!row.is(ExprKind::kTuple)) return false;
+      cells.insert(cells.end(), row.args.begin(), row.args.end());
+    }
+    return matrix.text == fmt::format("{}x{}", rows.args.size(), rows.args[0].args.size()) &&
+           elementwise(matrix, make_node(ExprKind::kTuple, std::move(cells)));
   }
 
   // 12:00 and 3:30 are times: two digits behind the colon. Anything else is a ratio.

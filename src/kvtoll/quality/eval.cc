@@ -1,0 +1,245 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/quality/eval.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "kvtoll/core/files.h"
+#include "kvtoll/engine/session.h"
+#include "kvtoll/quality/eval_questions.h"
+
+namespace kvtoll {
+namespace {
+
+// log softmax of the four letters' logits over the whole vocabulary.
+std::vector<double> letter_logp(std::span<const float> logits, const std::vector<int32_t>& tokens) {
+  double top = -HUGE_VAL, sum = 0.0;
+  for (float x : logits) top = std::max(top, static_cast<double>(x));
+  for (float x : logits) sum += std::exp(static_cast<double>(x) - top);
+  std::vector<double> out;
+  for (int32_t t : tokens)
+    out.push_back(static_cast<double>(logits[static_cast<size_t>(t)]) - top - std::log(sum));
+  return out;
+}
+
+class Runner {
+ public:
+  Runner(const EvalConfig& config, const EvalHooks& hooks) : config_(config), hooks_(hooks) {}
+
+  Result<EvalSummary> run() {
+    KVTOLL_TRY(checkpoint_, open_checkpoint(config_.model));
+    KVTOLL_TRY_VOID(require_weights(*checkpoint_));
+    KVTOLL_TRY(tokenizer_, open_tokenizer(config_.model));
+    KVTOLL_TRY(list_, make_asks(config_, *tokenizer_));
+    if (hooks_.chosen) hooks_.chosen(list_.ids);
+    KVTOLL_TRY(policy_, KvPolicy::parse(config_.kv));
+    KVTOLL_TRY(const auto layers, policy_.resolve(checkpoint_->config().layers));
+    quantized_ = std::any_of(layers.begin(), layers.end(), [](const KvPair& pair) {
+      return pair.key.quantized() || pair.value.quantized();
+    });
+    BackendOptions options = config_.options;
+    dtype_ = config_.dtype.value_or(checkpoint_->dtype());
+    options.weights = options.cache = dtype_;
+    KVTOLL_TRY(backend_, make_backend(config_.backend, checkpoint_, options));
+    summary_.file = config_.results / "accuracy" / eval_file_name(config_, backend_->info().name);
+    partial_ = summary_.file.string() + "l.partial";
+    KVTOLL_TRY(const bool finished, take_over());
+    if (finished) return std::move(summary_);
+    if (auto ready = reserve(layers); !ready) return refused(ready.error());
+    describe(config_, backend_->info(), dtype_, list_.style, summary_.record);
+    KVTOLL_TRY_VOID(start_checkpoint(partial_, key()));
+    if (auto asked = ask_all(); !asked) {
+      if (asked.error().kind == ErrorKind::kOutOfMemory ||
+          asked.error().kind == ErrorKind::kUnsupported)
+        return refused(asked.error());
+      return tl::unexpected<Error>(asked.error());
+    }
+    return finish("ok", "");
+  }
+
+ private:
+  // Everything that an answer depends on.
+  std::string key() const {
+    std::string text =
+        fmt::format("{}|{}|{}|{}|{}", summary_.file.filename().string(), config_.model, list_.style,
+                    dtype_name(dtype_), config_.data.string());
+    for (const Ask& ask : list_.asks) text += "|" + ask.answer.id + ask.answer.prompt_hash;
+    return text_hash(text);
+  }
+
+  // Answers of earlier runs. True if nothing is left to do.
+  Result<bool> take_over() {
+    EvalRecord& record = summary_.record;
+    if (config_.force) {
+      std::filesystem::remove(summary_.file);
+      std::filesystem::remove(partial_);
+    }
+    std::set<std::pair<std::string, int>> wanted;
+    for (const Ask& ask : list_.asks) wanted.insert({ask.answer.id, ask.answer.sample});
+    if (std::filesystem::exists(summary_.file)) {
+      KVTOLL_TRY(EvalRecord old, read_eval_record(summary_.file));
+      if (old.status == "ok" && old.ids == list_.ids && old.answers.size() == wanted.size()) {
+        record = std::move(old);
+        summary_.was_finished = true;
+        return true;
+      }
+    }
+    KVTOLL_TRY(Checkpointed left, open_checkpoint_file(partial_, key()));
+    for (AnswerRecord& answer : left.answers)
+      if (wanted.erase({answer.id, answer.sample}) > 0) record.answers.push_back(std::move(answer));
+    record.ids = list_.ids;
+    record.samples = config_.samples;
+    record.elapsed_ns = elapsed_before_ = left.elapsed_ns;
+    summary_.resumed = static_cast<int64_t>(record.answers.size());
+    std::erase_if(list_.asks, [&](const Ask& ask) {
+      return wanted.count({ask.answer.id, ask.answer.sample}) == 0;
+    });
+    return false;
+  }
+
+  Result<void> reserve(const std::vector<KvPair>& layers) {
+    CacheRequest request{.layers = layers, .residual_length = config_.residual};
+    for (const Ask& ask : list_.asks)
+      request.max_prompt = std::max(request.max_prompt, static_cast<int64_t>(ask.prompt.size()));
+    request.max_tokens = request.max_prompt + config_.max_new_tokens;
+    const bool one_by_one = config_.max_new_tokens == 1;
+    request.slots =
+        one_by_one
+            ? 1
+            : std::min<int>(config_.batch, std::max<int>(1, static_cast<int>(list_.asks.size())));
+    const int limit = checkpoint_->config().max_position;
+    if (limit > 0 && request.max_tokens > limit)
+      return input_error(
+          "prompts of up to {} and {} new tokens exceed the model's {} positions: "
+          "lower --max-new-tokens",
+          request.max_prompt, config_.max_new_tokens, limit);
+    return backend_->reserve(request);
+  }
+
+  Result<void> ask_all() {
+    std::vector<std::vector<int32_t>> prompts;
+    GenerateOptions options{.max_new_tokens = config_.max_new_tokens, .sampling = config_.sampling};
+    for (const Ask& ask : list_.asks) {
+      prompts.push_back(ask.prompt);
+      options.streams.push_back(ask.stream);
+    }
+    options.stop_tokens = tokenizer_->eos();
+    const auto& more = checkpoint_->config().eos_tokens;
+    options.stop_tokens.insert(options.stop_tokens.end(), more.begin(), more.end());
+    options.keep_going = [this](size_t index, const Generation& so_far) {
+      return !(hooks_.stop && hooks_.stop()) && !hit_stop_text(list_.asks[index], so_far);
+    };
+    std::vector<float> first;
+    if (!list_.letters.empty())
+      options.on_logits = [&](std::span<const float> row) { first.assign(row.begin(), row.end()); };
+    start_ = now();
+    Result<void> written;
+    auto done = Session(*backend_).generate_queue(
+        prompts, options, [&](size_t index, const Generation& generation) {
+          if (hooks_.stop && hooks_.stop()) return false;  // cut off by the user: not an answer
+          written = record_answer(list_.asks[index], generation, first);
+          return written.has_value();
+        });
+    if (!written) return written;
+    if (hooks_.stop && hooks_.stop() && summary_.record.answers.size() < total())
+      return make_error(ErrorKind::kInterrupted,
+                        "interrupted after {} of {} answers; run the same command to go on",
+                        summary_.record.answers.size(), total());
+    return done;
+  }
+
+  size_t total() const { return list_.ids.size() * static_cast<size_t>(config_.samples); }
+
+  bool hit_stop_text(const Ask& ask, const Generation& so_far) const {
+    if (ask.stop.empty()) return false;
+    const size_t tail = std::min<size_t>(so_far.tokens.size(), 8);
+    const std::vector<int32_t> last(so_far.tokens.end() - static_cast<ptrdiff_t>(tail),
+                                    so_far.tokens.end());
+    const std::string text = tokenizer_->decode(last, true);
+    // A reply that only begins with an empty line is not over.
+    const size_t at = text.find(ask.stop);
+    return at != text.npos && (tail < so_far.tokens.size() || text.find_first_not_of(" \n") < at);
+  }
+
+  Result<void> record_answer(const Ask& ask, const Generation& generation,
+                             const std::vector<float>& logits) {
+    AnswerRecord answer = ask.answer;
+    std::vector<int32_t> tokens = generation.tokens;
+    answer.new_tokens = static_cast<int64_t>(tokens.size());
+    answer.stopped = generation.stopped;
+    answer.output = tokenizer_->decode(tokens, true);
+    if (!ask.stop.empty()) {
+      const size_t from = std::min(answer.output.find_first_not_of(" \n"), answer.output.size());
+      answer.output = answer.output.substr(0, answer.output.find(ask.stop, from));
+    }
+    // The first token follows from the prompt's own attention: exact unless the prefill reads back.
+    const bool first_too = config_.options.prefill == Prefill::kQuantized;
+    if (quantized_) answer.quantized_tokens = answer.new_tokens - (first_too ? 0 : 1);
+    if (!list_.letters.empty()) {
+      answer.letter_logp = letter_logp(logits, list_.letters);
+      const auto best = std::max_element(answer.letter_logp.begin(), answer.letter_logp.end());
+      answer.output = std::string(1, static_cast<char>('A' + (best - answer.letter_logp.begin())));
+    }
+    grade_answer(config_.task, config_.mode, answer);
+    summary_.new_tokens += answer.new_tokens;
+    summary_.elapsed = now() - start_;
+    summary_.record.elapsed_ns = elapsed_before_ + summary_.elapsed.value;
+    KVTOLL_TRY_VOID(append_answer(partial_, answer, summary_.record.elapsed_ns));
+    correct_ += answer.grade.lenient;
+    summary_.record.answers.push_back(std::move(answer));
+    if (hooks_.progress)
+      hooks_.progress({static_cast<int64_t>(summary_.record.answers.size()),
+                       static_cast<int64_t>(total()), correct_, summary_.new_tokens,
+                       summary_.elapsed});
+    return {};
+  }
+
+  // Out of memory or a refused combination: a result of its own.
+  Result<EvalSummary> refused(const Error& error) {
+    if (error.kind != ErrorKind::kOutOfMemory && error.kind != ErrorKind::kUnsupported)
+      return tl::unexpected<Error>(error);
+    describe(config_, backend_->info(), dtype_, list_.style, summary_.record);
+    return finish(error.kind == ErrorKind::kOutOfMemory ? "oom" : "unsupported", error.message);
+  }
+
+  // In the order of the questions, whatever finished first.
+  Result<EvalSummary> finish(const std::string& status, const std::string& reason) {
+    EvalRecord& record = summary_.record;
+    std::map<std::string, size_t> place;
+    for (size_t i = 0; i < record.ids.size(); ++i) place[record.ids[i]] = i;
+    std::sort(record.answers.begin(), record.answers.end(),
+              [&](const AnswerRecord& a, const AnswerRecord& b) {
+                return std::pair(place[a.id], a.sample) < std::pair(place[b.id], b.sample);
+              });
+    record.status = status;
+    record.reason = reason;
+    KVTOLL_TRY_VOID(write_file_atomic(summary_.file, eval_record_text(record)));
+    if (status == "ok") std::filesystem::remove(partial_);
+    return std::move(summary_);
+  }
+
+  const EvalConfig& config_;
+  const EvalHooks& hooks_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::unique_ptr<Backend> backend_;
+  KvPolicy policy_;
+  AskList list_;
+  DType dtype_ = DType::kF16;
+  bool quantized_ = false;
+  std::filesystem::path partial_;
+  EvalSummary summary_;
+  int64_t elapsed_before_ = 0, correct_ = 0;
+  Nanoseconds start_;
+};
+
+}  // namespace
+
+Result<EvalSummary> run_eval(const EvalConfig& config, const EvalHooks& hooks) {
+  KVTOLL_TRY(const EvalConfig complete, complete_config(config));
+  return Runner(complete, hooks).run();
+}
+
+}  // namespace kvtoll
