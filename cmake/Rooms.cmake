@@ -44,6 +44,9 @@ function(kvtoll_add_room room deps)
     target_link_libraries(${target} ${scope} kvtoll_${dep})
   endforeach()
   if(room STREQUAL "formats")
+    if(KVTOLL_HAVE_CUDA)
+      target_link_libraries(${target} PUBLIC kvtoll_device)  # its device code (.cuh, .cu) raises device/cuda_error.h
+    endif()
     # Loops over the rounding function become SIMD only if the compiler may run both of its branches; nothing reads
     # floating-point exception flags.
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-trapping-math>)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kvtoll/formats/token_store.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "kvtoll/core/check.h"
 #include "kvtoll/formats/codec.h"
@@ -11,24 +11,16 @@
 namespace kvtoll {
 namespace {
 
-void pack_vector(int bits, const uint8_t* codes, int64_t dim, uint8_t* out) {
-  std::memset(out, 0, static_cast<size_t>(token_store_vector_bytes(bits, dim)));
-  for (int64_t d = 0; d < dim; ++d) {
-    const int64_t bit = d * bits;
-    out[bit / 8] |= static_cast<uint8_t>(codes[d] << (bit % 8));  // 8 % bits == 0
-  }
-}
-
 template <int kBits>
 KVTOLL_INLINE void unpack_vector(const uint8_t* __restrict packed, int64_t dim,
                                  float* __restrict out) {
-  constexpr int kPer = 8 / kBits;
-  const int64_t whole = dim / kPer;
-  for (int64_t b = 0; b < whole; ++b)
-    for (int k = 0; k < kPer; ++k)
-      out[b * kPer + k] = static_cast<float>((packed[b] >> (k * kBits)) & ((1 << kBits) - 1));
-  for (int64_t d = whole * kPer; d < dim; ++d)
-    out[d] = static_cast<float>((packed[whole] >> (d % kPer * kBits)) & ((1 << kBits) - 1));
+  const int64_t bytes = token_store_vector_bytes(kBits, dim);
+  for (int part = 0; part < 8 / kBits; ++part) {
+    const int64_t first = part * bytes, n = std::min(bytes, dim - first);
+    float* __restrict y = out + first;
+    for (int64_t b = 0; b < n; ++b)
+      y[b] = static_cast<float>((packed[b] >> (part * kBits)) & ((1 << kBits) - 1));
+  }
 }
 
 // y: codes in, values out; one group, its scale and offset.
@@ -147,6 +139,13 @@ class TokenStore : public KvStore {
 };
 
 }  // namespace
+
+void pack_vector(int bits, const uint8_t* codes, int64_t dim, uint8_t* out) {
+  const int64_t bytes = token_store_vector_bytes(bits, dim);
+  std::fill_n(out, bytes, uint8_t{0});
+  for (int64_t d = 0; d < dim; ++d)
+    out[d % bytes] |= static_cast<uint8_t>(codes[d] << (bits * (d / bytes)));
+}
 
 bool groups_inside_vector(const KvFormat& format, int kv_heads, int head_dim) {
   const bool rows = (format.scheme == KvScheme::kQuanto && format.axis == 0) ||

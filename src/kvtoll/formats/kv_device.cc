@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/formats/kv_device.h"
+
+#include "kvtoll/core/check.h"
+#include "kvtoll/formats/token_store.h"
+
+namespace kvtoll {
+
+Result<KvDeviceLayout> kv_device_layout(const KvFormat& format, DType dtype, int kv_heads, int dim,
+                                        int64_t tokens) {
+  KvDeviceLayout layout{format, dtype, {kv_heads, tokens, dim}};
+  if (format.scheme == KvScheme::kHqq && format.solver == HqqSolver::kFp32)
+    return make_error(ErrorKind::kUnsupported,
+                      "{}: solver=fp32 is what hqq does on a CPU and no CUDA kernel serves it; use "
+                      "solver=fp16 (hqq on CUDA) or --backend cpu",
+                      format.to_string());
+  KVTOLL_TRY(layout.groups, kv_group_layout(format, layout.shape));
+  KVTOLL_CHECK(layout.shape.elements() < int64_t{1} << 31, "{} elements in one tensor",
+               layout.shape.elements());
+  layout.token_major = groups_inside_vector(format, kv_heads, dim);
+  return layout;
+}
+
+// HQQ: s and z in float per group, then the error of each of the solver's iterations (16 bytes).
+Bytes kv_quantize_workspace(const KvDeviceLayout& layout) {
+  if (layout.format.scheme != KvScheme::kHqq) return Bytes(0);
+  constexpr int64_t kErrors = 20 * 16;
+  return Bytes(kErrors + 2 * 4 * layout.groups.groups());
+}
+
+// quanto: unpacked codes, and for axis -1 the values in the matrix's order. HQQ below 8 bit: what
+// the mask and the shift leave, each as large as the payload.
+Bytes kv_dequantize_scratch(const KvDeviceLayout& layout) {
+  const int64_t n = layout.shape.elements();
+  if (layout.format.scheme == KvScheme::kQuanto) {
+    const int64_t codes = (n + 255) / 256 * 256;
+    return Bytes(codes + (layout.format.axis != 0 ? n * dtype_size(layout.dtype) : 0));
+  }
+  if (layout.format.bits == 8) return Bytes(0);
+  const int64_t payload = layout.bytes().payload.value;
+  return Bytes(2 * ((payload + 255) / 256 * 256));
+}
+
+namespace detail {
+
+int narrow_count(int64_t n) {
+  KVTOLL_CHECK(n >= 0 && n < int64_t{1} << 31, "{}", n);
+  return static_cast<int>(n);
+}
+
+void check_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p) {
+  KVTOLL_CHECK(p.tokens > 0 && p.tokens <= layout.shape.tokens && p.head_stride > 0,
+               "{} of {} tokens, head stride {}", p.tokens, layout.shape.tokens, p.head_stride);
+  KVTOLL_CHECK(layout.token_major || p.tokens == layout.shape.tokens,
+               "{} of {} tokens: this store is rewritten as a whole", p.tokens,
+               layout.shape.tokens);
+}
+
+}  // namespace detail
+
+Bytes kv_concat_bytes(const KvConcatParams& p, DType dtype) {
+  int64_t tokens = 0;
+  for (const KvStretch& part : p.parts) tokens += part.tokens;
+  return Bytes(2 * tokens * p.kv_heads * p.dim * dtype_size(dtype));
+}
+
+}  // namespace kvtoll

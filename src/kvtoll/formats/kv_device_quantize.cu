@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Launchers of the encoders. Bytes: x is read once a kernel, codes and parameters written.
+#include <limits>
+
+#include "kvtoll/core/half.h"
+#include "kvtoll/formats/device_maps.cuh"
+#include "kvtoll/formats/hqq.cuh"
+#include "kvtoll/formats/hqq_solver.cuh"
+#include "kvtoll/formats/hqq_solver.h"
+#include "kvtoll/formats/quanto.cuh"
+
+namespace kvtoll {
+namespace {
+
+using namespace device_formats;
+
+struct Job {
+  const KvDeviceLayout& layout;
+  const KvQuantizeParams& p;
+  CudaStream stream;
+  const KvRun& run;
+  Groups groups;
+  GroupOf group_of;
+  ScalePlace place;
+  Packing packing;
+  float levels;
+  int64_t x_bytes, meta_bytes, code_bytes;
+
+  bool by_warp() const { return groups.order == Order::kRow; }
+  int64_t group_threads() const { return int64_t{groups.count} * (by_warp() ? 32 : 1); }
+};
+
+Groups groups_of(const KvDeviceLayout& layout, const KvQuantizeParams& p) {
+  const int64_t elements = p.tokens * layout.shape.kv_heads * layout.shape.dim;
+  Groups groups;
+  groups.order = order_of(layout);
+  groups.cols = narrow_count(layout.groups.cols);
+  const bool column = groups.order == Order::kColumn || groups.order == Order::kChannel;
+  groups.size = groups.order == Order::kSingle ? 1
+                : column                       ? narrow_count(layout.groups.rows)
+                                               : narrow_count(layout.groups.cols);
+  groups.count = narrow_count(elements / groups.size);
+  groups.dim = narrow_count(layout.shape.dim);
+  groups.per_head = narrow_count(p.tokens * layout.shape.dim);
+  groups.head_stride = p.head_stride;
+  return groups;
+}
+
+Job make_job(const KvDeviceLayout& layout, const KvQuantizeParams& p, CudaStream stream,
+             const KvRun& run) {
+  detail::check_quantize(layout, p);
+  const int64_t first = layout.shape.tokens - p.tokens;
+  Job job{layout,
+          p,
+          stream,
+          run,
+          groups_of(layout, p),
+          device_formats::group_of(layout, order_of(layout)),
+          scale_place(layout, p.tokens, first),
+          device_formats::packing(layout, p.tokens, first),
+          static_cast<float>((1 << layout.format.bits) - 1)};
+  const int64_t element = dtype_size(layout.dtype);
+  job.x_bytes = p.tokens * layout.shape.kv_heads * layout.shape.dim * element;
+  job.meta_bytes = 2 * job.groups.count * element;
+  job.code_bytes = job.packing.units * (layout.format.bits == 3 ? 4 : 1);
+  return job;
+}
+
+template <class T>
+void quantize_quanto(const Job& job) {
+  const T* x = static_cast<const T*>(job.p.x);
+  T* scale = static_cast<T*>(job.p.scale);
+  T* shift = static_cast<T*>(job.p.offset);
+  launch(job.run, {"quanto_scale_kernel", Bytes(job.x_bytes + job.meta_bytes)}, job.stream,
+         job.group_threads(),
+         job.by_warp() ? quanto_scale_kernel<T, true> : quanto_scale_kernel<T, false>, x,
+         job.groups, job.place, job.levels, scale, shift);
+  launch(job.run, {"quanto_encode_kernel", Bytes(job.x_bytes + job.meta_bytes + job.code_bytes)},
+         job.stream, job.packing.units, quanto_encode_kernel<T>, x, job.groups, job.group_of,
+         job.place, job.packing, job.levels, static_cast<const T*>(scale),
+         static_cast<const T*>(shift), static_cast<uint8_t*>(job.p.codes));
+}
+
+struct Workspace {
+  SolverError* errors;  // [kHqqIterations]
+  float* s;             // [groups]
+  float* z;
+};
+
+Workspace workspace_of(const Job& job) {
+  auto* errors = static_cast<SolverError*>(job.p.workspace);
+  float* s = reinterpret_cast<float*>(errors + kHqqIterations);
+  return {errors, s, s + job.layout.groups.groups()};
+}
+
+// The mean |e|, rounded as on the host (hqq_solver.cc, mean_of).
+float mean_error(const SolverError& error, int64_t n) {
+  if (error.not_finite) return std::numeric_limits<float>::infinity();
+  const double sum = static_cast<double>(error.sum) * 0x1p-24;
+  return round_to_half(static_cast<float>(sum) / static_cast<float>(n));
+}
+
+// The library asks after every iteration whether the error still falls: a wait for the stream.
+template <class T>
+int solve(const Job& job, const Workspace& work) {
+  const int64_t n = int64_t{job.groups.count} * job.groups.size;
+  KVTOLL_CUDA(cudaMemsetAsync(work.errors, 0, kHqqIterations * sizeof(SolverError), job.stream));
+  float best = std::numeric_limits<float>::infinity();
+  for (int i = 0; i < kHqqIterations; ++i) {
+    launch(job.run, {"hqq_solve_kernel", Bytes(job.x_bytes + 12 * int64_t{job.groups.count})},
+           job.stream, job.group_threads(),
+           job.by_warp() ? hqq_solve_kernel<T, true> : hqq_solve_kernel<T, false>,
+           static_cast<const T*>(job.p.x), job.groups, job.levels,
+           static_cast<const float*>(work.s), work.z, work.errors + i);
+    SolverError error;
+    KVTOLL_CUDA(cudaMemcpyAsync(&error, work.errors + i, sizeof(error), cudaMemcpyDeviceToHost,
+                                job.stream));
+    KVTOLL_CUDA(cudaStreamSynchronize(job.stream));
+    const float mean = mean_error(error, n);
+    if (!(mean < best)) return i + 1;
+    best = mean;
+  }
+  return kHqqIterations;
+}
+
+template <class T, class Word>
+void encode_hqq(const Job& job, const Workspace& work) {
+  launch(job.run,
+         {"hqq_encode_kernel", Bytes(job.x_bytes + job.code_bytes + 8 * int64_t{job.groups.count})},
+         job.stream, job.packing.units, hqq_encode_kernel<T, Word>, static_cast<const T*>(job.p.x),
+         job.groups, job.group_of, job.packing, job.levels, static_cast<const float*>(work.s),
+         static_cast<const float*>(work.z), static_cast<Word*>(job.p.codes));
+}
+
+template <class T>
+int quantize_hqq(const Job& job) {
+  const Workspace work = workspace_of(job);
+  const int64_t groups = job.groups.count;
+  launch(job.run, {"hqq_scale_kernel", Bytes(job.x_bytes + 8 * groups)}, job.stream,
+         job.group_threads(),
+         job.by_warp() ? hqq_scale_kernel<T, true> : hqq_scale_kernel<T, false>,
+         static_cast<const T*>(job.p.x), job.groups, job.levels, work.s, work.z);
+  const int iterations = solve<T>(job, work);
+  launch(job.run, {"hqq_meta_kernel", Bytes(8 * groups + job.meta_bytes)}, job.stream, groups,
+         hqq_meta_kernel<T>, static_cast<const float*>(work.s), static_cast<const float*>(work.z),
+         job.place, job.groups.count, static_cast<T*>(job.p.scale), static_cast<T*>(job.p.offset));
+  if (job.layout.format.bits == 3)
+    encode_hqq<T, uint32_t>(job, work);
+  else
+    encode_hqq<T, uint8_t>(job, work);
+  return iterations;
+}
+
+}  // namespace
+
+void kv_device_shrink_table(float* out, int n, CudaStream stream) {
+  launch({}, {"hqq_shrink_kernel", Bytes(4 * int64_t{n})}, stream, n, hqq_shrink_kernel, n, out);
+}
+
+int kv_device_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p, CudaStream stream,
+                       const KvRun& run) {
+  const Job job = make_job(layout, p, stream, run);
+  return with_type(layout.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    if (!is_quanto(layout)) return quantize_hqq<T>(job);
+    quantize_quanto<T>(job);
+    return 0;
+  });
+}
+
+}  // namespace kvtoll

@@ -1,0 +1,382 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Device stores against the host's oracle, bit for bit. Needs a GPU, but for the declared bytes.
+#include <cuda_runtime.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "kvtoll/device/cuda_error.h"
+#include "kvtoll/formats/hqq_solver.h"
+#include "kvtoll/formats/kv_device.h"
+#include "kvtoll/formats/token_store.h"
+#include "support/kv_tensors.h"
+
+namespace kvtoll {
+namespace {
+
+using test::kv_tensor;
+using test::KvData;
+
+bool have_gpu() {
+  int devices = 0;
+  return cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
+}
+
+#define KVTOLL_NEEDS_GPU() \
+  if (!have_gpu()) GTEST_SKIP() << "no CUDA device: the device formats were not checked"
+
+// Device memory for a test, with a guard of 0xa5 behind it that must survive.
+class Memory {
+ public:
+  explicit Memory(int64_t bytes) : bytes_(bytes) {
+    KVTOLL_CUDA(cudaMalloc(&data_, static_cast<size_t>(bytes + kGuard)));
+    KVTOLL_CUDA(cudaMemset(data_, 0xa5, static_cast<size_t>(bytes + kGuard)));
+  }
+  ~Memory() { (void)cudaFree(data_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  uint8_t* get() const { return static_cast<uint8_t*>(data_); }
+  void put(const void* from, int64_t bytes) {
+    KVTOLL_CUDA(cudaMemcpy(data_, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice));
+  }
+  std::vector<uint8_t> read() const {
+    std::vector<uint8_t> all(static_cast<size_t>(bytes_ + kGuard));
+    KVTOLL_CUDA(cudaMemcpy(all.data(), data_, all.size(), cudaMemcpyDeviceToHost));
+    for (size_t i = static_cast<size_t>(bytes_); i < all.size(); ++i)
+      EXPECT_EQ(all[i], 0xa5) << "written beyond the end";
+    all.resize(static_cast<size_t>(bytes_));
+    return all;
+  }
+
+ private:
+  static constexpr int64_t kGuard = 256;
+  void* data_ = nullptr;
+  int64_t bytes_;
+};
+
+std::vector<uint8_t> to_bytes(DType dtype, const std::vector<float>& values) {
+  FloatArray array(dtype);
+  array.resize(static_cast<int64_t>(values.size()));
+  array.set(0, values.data(), array.size());
+  return {array.data(), array.data() + array.bytes()};
+}
+
+std::vector<float> to_floats(DType dtype, const std::vector<uint8_t>& bytes) {
+  std::vector<float> values(bytes.size() / static_cast<size_t>(dtype_size(dtype)));
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = TensorView{bytes.data(), dtype, Shape{static_cast<int64_t>(values.size())}}.at(
+        static_cast<int64_t>(i));
+  return values;
+}
+
+void expect_equal(const std::vector<float>& got, const std::vector<float>& want,
+                  const std::string& what) {
+  ASSERT_EQ(got.size(), want.size()) << what;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const bool same = got[i] == want[i] || (std::isnan(got[i]) && std::isnan(want[i]));
+    ASSERT_TRUE(same) << what << " [" << i << "]: device " << got[i] << ", host " << want[i];
+  }
+}
+
+// A store in device memory.
+struct DeviceStore {
+  explicit DeviceStore(const KvDeviceLayout& layout)
+      : codes(layout.bytes().payload.value),
+        scale(layout.bytes().scales.value / 2),
+        offset(layout.bytes().scales.value / 2) {}
+  Memory codes, scale, offset;
+
+  int quantize(const KvDeviceLayout& layout, const std::vector<float>& x, int64_t tokens) {
+    const std::vector<uint8_t> bytes = to_bytes(layout.dtype, x);
+    Memory input(static_cast<int64_t>(bytes.size()));
+    input.put(bytes.data(), static_cast<int64_t>(bytes.size()));
+    Memory workspace(kv_quantize_workspace(layout).value);
+    const int iterations =
+        kv_device_quantize(layout,
+                           {input.get(), tokens * layout.shape.dim, tokens, codes.get(),
+                            scale.get(), offset.get(), workspace.get()},
+                           nullptr, {});
+    KVTOLL_CUDA(cudaDeviceSynchronize());
+    workspace.read();
+    return iterations;
+  }
+
+  std::vector<float> dequantize(const KvDeviceLayout& layout) {
+    Memory out(layout.shape.elements() * dtype_size(layout.dtype));
+    Memory scratch(kv_dequantize_scratch(layout).value);
+    kv_device_dequantize(layout, {codes.get(), scale.get(), offset.get(), out.get(), scratch.get()},
+                         nullptr, {});
+    KVTOLL_CUDA(cudaDeviceSynchronize());
+    scratch.read();
+    return to_floats(layout.dtype, out.read());
+  }
+};
+
+// What the device's memory should hold, from the host's codes.
+struct Expected {
+  std::vector<uint8_t> codes;
+  std::vector<float> scale, offset;
+};
+
+Expected expected_store(const KvDeviceLayout& layout, const Quantized& q) {
+  if (!layout.token_major) return {kv_pack(layout.format, q), q.scale, q.offset};
+  const auto [heads, tokens, dim] = layout.shape;
+  const int64_t bytes = token_store_vector_bytes(layout.format.bits, dim);
+  const int64_t groups = dim / layout.format.group;
+  Expected e;
+  e.codes.resize(static_cast<size_t>(tokens * heads * bytes));
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t from = h * tokens + t, to = t * heads + h;
+      pack_vector(layout.format.bits, &q.codes[static_cast<size_t>(from * dim)], dim,
+                  &e.codes[static_cast<size_t>(to * bytes)]);
+      for (int64_t k = 0; k < groups; ++k) {
+        e.scale.push_back(q.scale[static_cast<size_t>(from * groups + k)]);
+        e.offset.push_back(q.offset[static_cast<size_t>(from * groups + k)]);
+      }
+    }
+  }
+  return e;
+}
+
+void check(const std::string& spec, DType dtype, KvData kind, const KvShape& shape, uint64_t seed) {
+  const KvFormat format = *KvFormat::parse(spec);
+  const auto layout = kv_device_layout(format, dtype, static_cast<int>(shape.kv_heads),
+                                       static_cast<int>(shape.dim), shape.tokens);
+  if (!layout) {
+    EXPECT_EQ(layout.error().kind, ErrorKind::kUnsupported);
+    return;
+  }
+  const std::string what = fmt::format("{} {} [{}, {}, {}] seed {}", spec, dtype_name(dtype),
+                                       shape.kv_heads, shape.tokens, shape.dim, seed);
+  const std::vector<float> x = kv_tensor(kind, dtype, shape, seed);
+  const Quantized oracle = *kv_encode(format, dtype, x, shape);
+  const Expected want = expected_store(*layout, oracle);
+  DeviceStore store(*layout);
+  EXPECT_EQ(store.quantize(*layout, x, shape.tokens), oracle.iterations) << what;
+  expect_equal(to_floats(dtype, store.scale.read()), want.scale, what + " scale");
+  expect_equal(to_floats(dtype, store.offset.read()), want.offset, what + " offset");
+  EXPECT_EQ(store.codes.read(), want.codes) << what;
+  std::vector<float> values(x.size());
+  kv_decode(format, dtype, oracle, shape, values);
+  expect_equal(store.dequantize(*layout), values, what + " dequantized");
+}
+
+constexpr const char* kSpecs[] = {"int4-quanto",
+                                  "int2-quanto",
+                                  "int4-quanto:axis=-1,group=16",
+                                  "int2-quanto:axis=-1,group=8",
+                                  "int4-quanto:group=32",
+                                  "int4-quanto:group=256",
+                                  "int2-quanto:group=20",
+                                  "int8-hqq",
+                                  "int4-hqq",
+                                  "int3-hqq",
+                                  "int2-hqq",
+                                  "int1-hqq",
+                                  "int8-hqq:axis=1",
+                                  "int4-hqq:axis=1",
+                                  "int2-hqq:axis=1",
+                                  "int1-hqq:axis=1",
+                                  "int8-hqq:group=48",
+                                  "int4-hqq:axis=1,group=40"};
+constexpr KvShape kShapes[] = {{4, 33, 128}, {3, 16, 64}, {2, 40, 80}, {1, 1, 64}, {8, 129, 128}};
+
+class KvDevice : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(DTypes, KvDevice, testing::Values(DType::kF16, DType::kBF16, DType::kF32),
+                         [](const auto& info) { return std::string(dtype_name(info.param)); });
+
+TEST_P(KvDevice, EncodesAndDecodesAsTheHost) {
+  KVTOLL_NEEDS_GPU();
+  uint64_t seed = 1;
+  for (const char* spec : kSpecs)
+    for (const KvShape& shape : kShapes)
+      for (KvData kind : {KvData::kNormal, KvData::kOutliers, KvData::kConstant})
+        check(spec, GetParam(), kind, shape, seed++);
+}
+
+TEST(KvDeviceLong, TwoThousandTokens) {
+  KVTOLL_NEEDS_GPU();
+  for (const char* spec : {"int8-hqq", "int4-hqq:axis=1", "int4-quanto", "int8-hqq:axis=1"})
+    check(spec, DType::kF16, KvData::kOutliers, {4, 2048, 128}, 11);
+}
+
+TEST(KvDeviceAppend, PartsEqualTheHostsStore) {
+  KVTOLL_NEEDS_GPU();
+  for (const char* spec : {"int4-quanto", "int2-quanto:group=32", "int8-hqq:axis=1",
+                           "int4-hqq:axis=1", "int1-hqq:axis=1"}) {
+    const KvFormat format = *KvFormat::parse(spec);
+    constexpr int kHeads = 4, kDim = 128, kFirst = 6, kThen = 3;
+    const auto a = kv_tensor(KvData::kNormal, DType::kF16, {kHeads, kFirst, kDim}, 21);
+    const auto b = kv_tensor(KvData::kOutliers, DType::kF16, {kHeads, kThen, kDim}, 22);
+    auto host = make_kv_store(format, DType::kF16, kHeads, kDim);
+    ASSERT_TRUE(host->append(a, kFirst));
+    ASSERT_TRUE(host->append(b, kThen));
+    const auto before = kv_device_layout(format, DType::kF16, kHeads, kDim, kFirst);
+    const auto after = kv_device_layout(format, DType::kF16, kHeads, kDim, kFirst + kThen);
+    ASSERT_TRUE(before && after && after->token_major);
+    DeviceStore store(*after);
+    store.quantize(*before, a, kFirst);
+    store.quantize(*after, b, kThen);
+    std::vector<float> want(kHeads * (kFirst + kThen) * kDim);
+    for (int h = 0; h < kHeads; ++h)
+      host->decode_head(h, {want.data() + h * (kFirst + kThen) * kDim,
+                            static_cast<size_t>((kFirst + kThen) * kDim)});
+    expect_equal(store.dequantize(*after), want, spec);
+  }
+}
+
+TEST(KvDeviceQuantize, ReadsHeadsThatLieApart) {
+  KVTOLL_NEEDS_GPU();
+  constexpr int64_t kHeads = 2, kTokens = 5, kDim = 64, kCapacity = 9;
+  for (const char* spec : {"int4-quanto", "int8-hqq", "int4-quanto:axis=-1,group=10"}) {
+    const KvFormat format = *KvFormat::parse(spec);
+    const KvShape shape{kHeads, kTokens, kDim};
+    const auto x = kv_tensor(KvData::kNormal, DType::kF16, shape, 31);
+    std::vector<float> apart(kHeads * kCapacity * kDim, 1000.0f);
+    for (int64_t h = 0; h < kHeads; ++h)
+      std::copy_n(x.begin() + h * kTokens * kDim, kTokens * kDim,
+                  apart.begin() + h * kCapacity * kDim);
+    const auto layout = kv_device_layout(format, DType::kF16, kHeads, kDim, kTokens);
+    ASSERT_TRUE(layout) << layout.error().message;
+    DeviceStore store(*layout);
+    const std::vector<uint8_t> bytes = to_bytes(DType::kF16, apart);
+    Memory input(static_cast<int64_t>(bytes.size())), work(kv_quantize_workspace(*layout).value);
+    input.put(bytes.data(), static_cast<int64_t>(bytes.size()));
+    kv_device_quantize(*layout,
+                       {input.get(), kCapacity * kDim, kTokens, store.codes.get(),
+                        store.scale.get(), store.offset.get(), work.get()},
+                       nullptr, {});
+    const Quantized oracle = *kv_encode(format, DType::kF16, x, shape);
+    EXPECT_EQ(store.codes.read(), expected_store(*layout, oracle).codes) << spec;
+  }
+}
+
+TEST(KvDeviceQuantize, HostileValuesReadAsOnTheHost) {
+  KVTOLL_NEEDS_GPU();
+  for (const char* spec : kSpecs) {
+    const KvFormat format = *KvFormat::parse(spec);
+    const KvShape shape{3, 80, 128};
+    auto x = kv_tensor(KvData::kNormal, DType::kF16, shape, 41);
+    x[70] = NAN, x[200] = INFINITY, x[1000] = -INFINITY, x[2000] = 60000.0f, x[2001] = -60000.0f;
+    const auto layout = kv_device_layout(format, DType::kF16, 3, 128, 80);
+    if (!layout) continue;
+    DeviceStore store(*layout);
+    store.quantize(*layout, x, 80);
+    const Quantized oracle = *kv_encode(format, DType::kF16, x, shape);
+    std::vector<float> want(x.size());
+    kv_decode(format, DType::kF16, oracle, shape, want);
+    expect_equal(store.dequantize(*layout), want, spec);
+  }
+}
+
+TEST(KvDeviceSolver, ShrinksEveryHalfAsTheHost) {
+  KVTOLL_NEEDS_GPU();
+  const std::vector<float>& table = hqq_shrink_table();
+  Memory out(static_cast<int64_t>(table.size()) * 4);
+  kv_device_shrink_table(reinterpret_cast<float*>(out.get()), static_cast<int>(table.size()),
+                         nullptr);
+  KVTOLL_CUDA(cudaDeviceSynchronize());
+  expect_equal(to_floats(DType::kF32, out.read()), table, "shrunk");
+}
+
+TEST(KvDeviceConcat, JoinsStretches) {
+  KVTOLL_NEEDS_GPU();
+  for (int dim : {64, 80, 63}) {
+    for (DType dtype : {DType::kF16, DType::kF32}) {
+      constexpr int kHeads = 3;
+      const int64_t tokens[] = {7, 0, 2}, strides[] = {7 * dim, 5 * dim, 4 * dim};
+      std::vector<std::unique_ptr<Memory>> memories;
+      KvConcatParams p{.out_head_stride = 12 * dim, .kv_heads = kHeads, .dim = dim};
+      std::vector<float> want(kHeads * 12 * dim, 0.0f);
+      int64_t at = 0;
+      for (int k = 0; k < 3; ++k) {
+        std::vector<float> x(kHeads * strides[k]);
+        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 1000 + 1000 * k);
+        for (int64_t h = 0; h < kHeads; ++h)
+          std::copy_n(x.begin() + h * strides[k], tokens[k] * dim,
+                      want.begin() + h * 12 * dim + at * dim);
+        at += tokens[k];
+        const auto bytes = to_bytes(dtype, x);
+        memories.push_back(std::make_unique<Memory>(static_cast<int64_t>(bytes.size())));
+        memories.back()->put(bytes.data(), static_cast<int64_t>(bytes.size()));
+        p.parts[k] = {memories.back()->get(), tokens[k], strides[k]};
+      }
+      Memory out(kHeads * 12 * dim * dtype_size(dtype));
+      const auto zeros = to_bytes(dtype, std::vector<float>(kHeads * 12 * dim, 0.0f));
+      out.put(zeros.data(), static_cast<int64_t>(zeros.size()));
+      p.out = out.get();
+      kv_device_concat(p, dtype, nullptr, {});
+      KVTOLL_CUDA(cudaDeviceSynchronize());
+      expect_equal(to_floats(dtype, out.read()), want, fmt::format("dim {}", dim));
+    }
+  }
+}
+
+// Hugging Face's cost per cached value, concatenation included (hf: unpack, mul, sub, cat; to, sub,
+// mul, cat). Nothing is launched: the hook keeps the launches back.
+TEST(KvDeviceBytes, AreThoseOfTheLibrary) {
+  struct Case {
+    const char* spec;
+    double bytes;
+    std::map<std::string, int> kernels;
+  };
+  const Case cases[] = {
+      {"int4-quanto",
+       12.5,
+       {{"quanto_unpack_kernel", 1},
+        {"quanto_mul_kernel", 1},
+        {"quanto_sub_kernel", 1},
+        {"kv_concat_kernel", 1}}},
+      {"int8-hqq",
+       15.0,
+       {{"hqq_cast_kernel", 1},
+        {"hqq_sub_kernel", 1},
+        {"hqq_mul_kernel", 1},
+        {"kv_concat_kernel", 1}}},
+      {"int4-hqq",
+       18.0,
+       {{"hqq_and_kernel", 2},
+        {"hqq_shift_kernel", 1},
+        {"hqq_copy_kernel", 2},
+        {"hqq_sub_kernel", 1},
+        {"hqq_mul_kernel", 1},
+        {"kv_concat_kernel", 1}}},
+      {"int4-hqq:axis=1", 18.0, {}},
+      {"int8-hqq:axis=1", 15.0, {}},
+  };
+  for (const Case& c : cases) {
+    const auto layout = kv_device_layout(*KvFormat::parse(c.spec), DType::kF16, 4, 128, 2048);
+    ASSERT_TRUE(layout);
+    int64_t bytes = 0;
+    std::map<std::string, int> kernels;
+    const KvRun count = [&](const KvOp& op, const std::function<void()>&) {
+      bytes += op.bytes.value;
+      ++kernels[std::string(op.kernel)];
+    };
+    kv_device_dequantize(*layout, {}, nullptr, count);
+    kv_device_concat({.parts = {{nullptr, 2048, 2048 * 128}, {}, {}},
+                      .out_head_stride = 2048 * 128,
+                      .kv_heads = 4,
+                      .dim = 128},
+                     DType::kF16, nullptr, count);
+    EXPECT_EQ(static_cast<double>(bytes) / static_cast<double>(layout->shape.elements()), c.bytes)
+        << c.spec;
+    if (c.kernels.empty()) continue;
+    EXPECT_EQ(kernels, c.kernels) << c.spec;
+  }
+}
+
+TEST(KvDeviceLayout, RefusesTheCpusSolver) {
+  const auto layout =
+      kv_device_layout(*KvFormat::parse("int8-hqq:solver=fp32"), DType::kF16, 4, 128, 64);
+  ASSERT_FALSE(layout);
+  EXPECT_EQ(layout.error().kind, ErrorKind::kUnsupported);
+  EXPECT_NE(layout.error().message.find("solver=fp16"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace kvtoll
