@@ -120,6 +120,7 @@ TEST_F(Safetensors, RefusesLies) {
   };
   EXPECT_THAT(refusal(write("1234567")), HasSubstr("too few"));
   EXPECT_THAT(refusal(write(std::string(8, '\xff'))), HasSubstr("header claims"));
+  EXPECT_THAT(refusal(write("version https://git-lfs.github.com/spec/v1\n")), HasSubstr("LFS"));
   EXPECT_THAT(refusal(entry("F32", "[2]", "[0,8]"), 7), HasSubstr("truncated"));
   EXPECT_THAT(refusal(entry("F32", "[2]", "[0,8]"), 9), HasSubstr("belong to none"));
   EXPECT_THAT(refusal(entry("F32", "[2]", "[4,12]"), 12), HasSubstr("hole"));

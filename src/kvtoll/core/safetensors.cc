@@ -166,6 +166,9 @@ Result<std::shared_ptr<const SafetensorsFile>> SafetensorsFile::open(
   std::shared_ptr<SafetensorsFile> out(new SafetensorsFile);
   KVTOLL_TRY(out->file_, MappedFile::open(path));
   const auto bytes = out->file_->bytes();
+  const std::string_view start(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (start.starts_with("version https://git-lfs"))
+    return input_error("{}: a Git LFS pointer, not the file itself; run git lfs pull there", where);
   if (bytes.size() < 8)
     return input_error("{}: {} bytes are too few for a safetensors file", where, bytes.size());
   uint64_t length = 0;

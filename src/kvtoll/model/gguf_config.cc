@@ -77,6 +77,10 @@ Result<void> read_geometry(const Keys& k, ModelConfig& c) {
 }
 
 Result<void> refuse_unsupported(const Keys& k) {
+  KVTOLL_TRY(const int64_t parts, k.file().integer("split.count", 1));
+  if (parts > 1)
+    return input_error("{}: one of {} parts; merge them first (llama-gguf-split --merge)",
+                       k.where(), parts);
   for (const char* name : {"expert_count", "attention.sliding_window", "logit_scale",
                            "attention.scale", "attention.clamp_kqv"}) {
     KVTOLL_TRY(const double value, k.number(name, 0.0));
@@ -163,8 +167,8 @@ Result<ModelConfig> gguf_config(const GgufFile& file) {
   ModelConfig c;
   KVTOLL_TRY(c.family, read_family(file, arch));
   const Keys keys(file, arch);
-  KVTOLL_TRY_VOID(read_geometry(keys, c));
   KVTOLL_TRY_VOID(refuse_unsupported(keys));
+  KVTOLL_TRY_VOID(read_geometry(keys, c));
   KVTOLL_TRY_VOID(read_rope(keys, c));
   KVTOLL_TRY_VOID(validate(c, keys.where()));
   KVTOLL_TRY_VOID(read_special_tokens(file, c));
