@@ -61,7 +61,8 @@ def llama_worker(model, tokens, threads):
     while len(ids) < tokens:
         ids.append(step([ids[-1]]))
     seconds = time.perf_counter() - begin
-    print(json.dumps({"ids": ids, "tok_s": (tokens - 1) / seconds, "version": llama_cpp.__version__}))
+    print(json.dumps({"ids": ids, "tok_s": (tokens - 1) / seconds, "version": llama_cpp.__version__,
+                      "system": llama_cpp.llama_print_system_info().decode()}))
 
 
 def run(command, arguments):
@@ -115,7 +116,7 @@ def compare(arguments):
         "cpu": cpu_name(), "threads": arguments.threads, "realtime_priority": arguments.realtime,
         "load_average_1min": round(os.getloadavg()[0], 1), "model": pathlib.Path(arguments.model).name,
         "prompt_tokens": len(PROMPT), "new_tokens": arguments.tokens, "kvtoll_revision": revision,
-        "llama_cpp_python": theirs["version"], "ids_equal": same, "tok_s": runs,
+        "llama_cpp_python": theirs["version"], "llama_cpp_system": theirs["system"], "ids_equal": same, "tok_s": runs,
         "median_tok_s": {name: round(statistics.median(values), 1) for name, values in runs.items()},
         "ratio_per_round": [round(r, 3) for r in ratios], "median_ratio": round(statistics.median(ratios), 3),
     }

@@ -14,51 +14,82 @@ StoreBytes bytes_of(const TensorCache& tensor, DType dtype, const ModelConfig& c
 
 }  // namespace
 
-// The new tokens join the cache: an append, or (prompt, flush) a quantization.
-void CpuBackend::take_in(int layer, const SlotWork& work, TensorCache& tensor,
-                         const Buffer& values) {
+Bytes CpuBackend::quantized_bytes(const TensorCache& tensor, int64_t n) const {
   const ModelConfig& c = config();
-  const bool quantizes = tensor.quantized() && (tensor.length() == 0 || tensor.next_flushes());
-  trace::Op op{"cpu_append", append_bytes(work.n, c.kv_width(), tensor.exact().dtype), layer};
-  if (quantizes) {
-    const bool appends = options_.flush == FlushRule::kAppend && tensor.store().append_only();
-    const int64_t all = tensor.length() + work.n, from = appends ? tensor.stored() : 0;
-    const StoreBytes after = bytes_of(tensor, options_.cache, c, all),
-                     kept = bytes_of(tensor, options_.cache, c, from);
-    op = {"cpu_quantize_flush",
-          quantize_bytes(all - from, c.kv_width(),
-                         after.payload + after.scales - kept.payload - kept.scales),
-          layer};
-  }
-  const trace::Span span(op);
-  Result<bool> stored = tensor.update(fresh(values, work), work.n);
-  if (!stored && !failure_) failure_ = stored.error();
-  flushed_ = flushed_ || (stored && *stored);
+  const bool appends = options_.flush == FlushRule::kAppend && tensor.store().append_only();
+  const int64_t all = tensor.length() + n, from = appends ? tensor.stored() : 0;
+  const StoreBytes after = bytes_of(tensor, options_.cache, c, all),
+                   kept = bytes_of(tensor, options_.cache, c, from);
+  return quantize_bytes(all - from, c.kv_width(),
+                        after.payload + after.scales - kept.payload - kept.scales);
 }
 
-void CpuBackend::dequantize(int layer, const TensorCache& tensor, float* out) {
+// New tokens join the cache: appends first, then (prompt, flush) quantizations, a thread each.
+void CpuBackend::take_in(int layer, const SlotWork& work, std::span<const Intake> intakes) {
+  std::vector<const Intake*> appends, quantizes;
+  Bytes appended{}, quantized{};
+  for (const Intake& in : intakes) {
+    const TensorCache& tensor = *in.tensor;
+    if (tensor.quantized() && (tensor.length() == 0 || tensor.next_flushes())) {
+      quantizes.push_back(&in);
+      quantized += quantized_bytes(tensor, work.n);
+    } else {
+      appends.push_back(&in);
+      appended += append_bytes(work.n, config().kv_width(), tensor.exact().dtype);
+    }
+  }
+  if (!appends.empty()) {
+    const trace::Span span({"cpu_append", appended, layer});
+    for (const Intake* in : appends)
+      KVTOLL_CHECK(in->tensor->update(fresh(*in->values, work), work.n), "an append was refused");
+  }
+  if (quantizes.empty()) return;
+  const trace::Span span({"cpu_quantize_flush", quantized, layer});
+  std::vector<Result<bool>> stored(quantizes.size());
+  pool_.for_each(static_cast<int64_t>(quantizes.size()), [&](int, int64_t i) {
+    const Intake& in = *quantizes[static_cast<size_t>(i)];
+    stored[static_cast<size_t>(i)] = in.tensor->update(fresh(*in.values, work), work.n);
+  });
+  flushed_ = true;
+  for (const auto& result : stored)
+    if (!result && !failure_) failure_ = result.error();
+}
+
+// The stored tokens of both tensors into fp32 scratch, [kv_head, tokens, dim] each.
+void CpuBackend::dequantize(int layer, const SlotWork& work) {
   const ModelConfig& c = config();
-  const int64_t tokens = tensor.stored();
-  const Bytes held = tensor.store().payload_bytes() + tensor.store().scale_bytes();
-  const trace::Span span({"cpu_dequantize", dequantize_bytes(held, tokens, c.kv_width()), layer});
-  const int64_t head = tokens * c.head_dim;
-  pool_.parallel_for(c.kv_heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t h = begin; h < end; ++h)
-      tensor.store().decode_head(static_cast<int>(h), {out + h * head, static_cast<size_t>(head)});
+  struct Head {
+    const TensorCache* tensor;
+    int head;
+    float* out;
+  };
+  std::vector<Head> heads;
+  Bytes declared{};
+  for (const auto& [tensor, read] : {std::pair(&cache_->key(work.slot, layer), &k_read_),
+                                     std::pair(&cache_->value(work.slot, layer), &v_read_)}) {
+    const int64_t tokens = tensor->stored();
+    if (tokens == 0) continue;
+    read->resize(tokens * c.kv_width() * kActivation);
+    declared += dequantize_bytes(tensor->store().payload_bytes() + tensor->store().scale_bytes(),
+                                 tokens, c.kv_width());
+    for (int h = 0; h < c.kv_heads; ++h)
+      heads.push_back({tensor, h, read->as<float>() + h * tokens * c.head_dim});
+  }
+  if (heads.empty()) return;
+  const trace::Span span({"cpu_dequantize", declared, layer});
+  pool_.for_each(static_cast<int64_t>(heads.size()), [&](int, int64_t i) {
+    const Head& h = heads[static_cast<size_t>(i)];
+    const auto size = static_cast<size_t>(h.tensor->stored() * c.head_dim);
+    h.tensor->store().decode_head(h.head, {h.out, size});
   });
 }
 
-// What attention sees of a tensor, in order of position.
-std::vector<KvSegment> CpuBackend::segments(int layer, const SlotWork& work,
-                                            const TensorCache& tensor, const Buffer& values,
-                                            Buffer& read) {
-  const int64_t dim = config().head_dim;
+// What attention sees of a tensor, in order of position; its store is in `read` already.
+std::vector<KvSegment> CpuBackend::segments(const SlotWork& work, const TensorCache& tensor,
+                                            const Buffer& values, const Buffer& read) const {
+  const int64_t dim = config().head_dim, stored = tensor.stored();
   std::vector<KvSegment> result;
-  if (tensor.stored() > 0) {
-    read.resize(tensor.stored() * config().kv_width() * kActivation);
-    dequantize(layer, tensor, read.as<float>());
-    result.push_back({read.as<float>(), DType::kF32, tensor.stored(), tensor.stored() * dim, dim});
-  }
+  if (stored > 0) result.push_back({read.as<float>(), DType::kF32, stored, stored * dim, dim});
   if (tensor.exact().tokens > 0) result.push_back(tensor.exact());
   if (tensor.length() == work.position)  // not taken in yet
     result.push_back({fresh(values, work).data(), DType::kF32, work.n, work.n * dim, dim});
@@ -66,16 +97,26 @@ std::vector<KvSegment> CpuBackend::segments(int layer, const SlotWork& work,
 }
 
 AttentionJob CpuBackend::attention_job(int layer, const SlotWork& work) {
+  dequantize(layer, work);
   const int64_t at = work.row * config().q_width();
   return {q_.as<float>() + at, attended_.as<float>() + at, work.n,
-          zip_segments(segments(layer, work, cache_->key(work.slot, layer), k_new_, k_read_),
-                       segments(layer, work, cache_->value(work.slot, layer), v_new_, v_read_))};
+          zip_segments(segments(work, cache_->key(work.slot, layer), k_new_, k_read_),
+                       segments(work, cache_->value(work.slot, layer), v_new_, v_read_))};
 }
 
 void CpuBackend::attend_to(int layer, const std::vector<AttentionJob>& jobs) {
   const AttentionShape shape{config().heads, config().kv_heads, config().head_dim};
   const trace::Span span({"cpu_attention", attention_bytes(shape, jobs), layer});
   attend_jobs(shape, jobs, pool_, attention_space_);
+}
+
+// The quantized tensors that have not taken in the step's tokens.
+std::vector<CpuBackend::Intake> CpuBackend::waiting_intakes(int layer, const SlotWork& work) {
+  std::vector<Intake> waiting;
+  for (const Intake& in : {Intake{&cache_->key(work.slot, layer), &k_new_},
+                           Intake{&cache_->value(work.slot, layer), &v_new_}})
+    if (in.tensor->quantized() && in.tensor->length() == work.position) waiting.push_back(in);
+  return waiting;
 }
 
 void CpuBackend::attend(int layer) {
@@ -87,14 +128,11 @@ void CpuBackend::attend(int layer) {
       exact.push_back(attention_job(layer, work));
       continue;
     }
-    const std::pair<TensorCache*, const Buffer*> tensors[] = {{&key, &k_new_}, {&value, &v_new_}};
-    if (options_.prefill == Prefill::kQuantized)
-      for (const auto& [tensor, values] : tensors)
-        if (tensor->length() == 0) take_in(layer, work, *tensor, *values);
+    if (options_.prefill == Prefill::kQuantized && work.position == 0)
+      take_in(layer, work, waiting_intakes(layer, work));
     if (failure_) return;
     attend_to(layer, {attention_job(layer, work)});
-    for (const auto& [tensor, values] : tensors)
-      if (tensor->length() == work.position) take_in(layer, work, *tensor, *values);
+    take_in(layer, work, waiting_intakes(layer, work));
   }
   if (!exact.empty()) attend_to(layer, exact);
 }

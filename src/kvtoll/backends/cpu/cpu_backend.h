@@ -74,10 +74,16 @@ class CpuBackend final : public Backend {
   void rope_token(int layer, const SlotWork& work, int64_t t);
 
   // cpu_attend.cc
-  void take_in(int layer, const SlotWork& work, TensorCache& tensor, const Buffer& fresh_values);
-  void dequantize(int layer, const TensorCache& tensor, float* out);
-  std::vector<KvSegment> segments(int layer, const SlotWork& work, const TensorCache& tensor,
-                                  const Buffer& fresh_values, Buffer& read);
+  struct Intake {
+    TensorCache* tensor;
+    const Buffer* values;  // its new tokens, see fresh()
+  };
+  void take_in(int layer, const SlotWork& work, std::span<const Intake> intakes);
+  std::vector<Intake> waiting_intakes(int layer, const SlotWork& work);
+  Bytes quantized_bytes(const TensorCache& tensor, int64_t n) const;
+  void dequantize(int layer, const SlotWork& work);
+  std::vector<KvSegment> segments(const SlotWork& work, const TensorCache& tensor,
+                                  const Buffer& fresh_values, const Buffer& read) const;
   AttentionJob attention_job(int layer, const SlotWork& work);
   void attend_to(int layer, const std::vector<AttentionJob>& jobs);
 

@@ -121,10 +121,13 @@ void CpuBackend::rope_append(int layer) {
                  [&](int64_t t) { rope_token(layer, work, t); });
   }
   // Exact tensors take their tokens in now and are read in place; quantized ones after attention.
-  for (const SlotWork& work : work_)
-    for (const auto& [tensor, values] : {std::pair(&cache_->key(work.slot, layer), &k_new_),
-                                         std::pair(&cache_->value(work.slot, layer), &v_new_)})
-      if (!tensor->quantized()) take_in(layer, work, *tensor, *values);
+  for (const SlotWork& work : work_) {
+    std::vector<Intake> exact;
+    for (const Intake& in : {Intake{&cache_->key(work.slot, layer), &k_new_},
+                             Intake{&cache_->value(work.slot, layer), &v_new_}})
+      if (!in.tensor->quantized()) exact.push_back(in);
+    take_in(layer, work, exact);
+  }
 }
 
 void CpuBackend::output_add(int layer) {
