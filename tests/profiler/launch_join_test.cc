@@ -9,6 +9,7 @@
 #include <random>
 
 #include "kvtoll/profiler/dram_counter.h"
+#include "kvtoll/profiler/dram_tracer.h"
 #include "kvtoll/profiler/gpu_tracer.h"
 #include "kvtoll/profiler/kernel_table.h"
 
@@ -209,6 +210,57 @@ TEST(DramBytes, AttachOnlyWhenTheRunsAgree) {
   EXPECT_EQ(dram["a_kernel"], Bytes(1050));
   EXPECT_EQ(dram["b_kernel"], Bytes(3000));
   EXPECT_FALSE(dram["Memcpy HtoD"].has_value());
+}
+
+// Counts 100 bytes read and 10 written per kernel.
+class FakeCounter : public DramCounter {
+ public:
+  explicit FakeCounter(size_t kernels) : kernels_(kernels) {}
+  const Availability& availability() const override { return availability_; }
+  Result<void> start(size_t) override { return {}; }
+  Result<std::vector<DramKernel>> stop() override {
+    return std::vector<DramKernel>(kernels_, {100, 10, 1});
+  }
+
+ private:
+  size_t kernels_;
+  Availability availability_{true, "", ""};
+};
+
+DramBytes count_two_steps(size_t kernels_seen) {
+  DramTracer tracer(std::make_unique<FakeCounter>(kernels_seen));
+  EXPECT_TRUE(tracer.start());
+  for (int step = 0; step < 2; ++step) {
+    trace::StepScope scope({trace::StepKind::kAppend, 40 + step, 1});
+    trace::Span eager({"x_kernel", Bytes(50), 0});
+    trace::sink()->replayed_op({"y_kernel", Bytes(60), 1});
+  }
+  auto bytes = tracer.stop();
+  EXPECT_EQ(trace::sink(), nullptr);
+  EXPECT_TRUE(bytes);
+  return bytes ? *bytes : DramBytes{};
+}
+
+TEST(DramTracer, PairsCountersWithDeclaredWork) {
+  const DramBytes b = count_two_steps(4);
+  EXPECT_EQ(b.steps, 2);
+  EXPECT_EQ(b.context, 40);
+  EXPECT_EQ(b.read.value, 400);
+  EXPECT_EQ(b.written.value, 40);
+  EXPECT_EQ(b.declared.value, 220);
+  EXPECT_DOUBLE_EQ(b.ratio(), 2.0);
+  EXPECT_TRUE(b.unpaired.empty());
+  ASSERT_EQ(b.kernels.kernels.size(), 4u);
+  EXPECT_EQ(b.kernels.kernels[3].name, "y_kernel");
+  EXPECT_EQ(b.kernels.kernels[3].dram_bytes, 110);
+}
+
+TEST(DramTracer, GraphsThatCountAsOneKeepTheTotals) {
+  const DramBytes b = count_two_steps(2);
+  EXPECT_EQ(b.read.value, 200);
+  EXPECT_DOUBLE_EQ(b.ratio(), 1.0);
+  EXPECT_NE(b.unpaired.find("saw 2 kernels"), std::string::npos);
+  EXPECT_TRUE(b.kernels.kernels.empty());
 }
 
 }  // namespace

@@ -42,9 +42,6 @@ class NoSource : public ActivitySource {
 
 constexpr size_t kBufferBytes = 4 << 20;  // 4 MiB: some 20,000 kernel records
 constexpr size_t kPoolBuffers = 8;        // taken at start; more are allocated when they run out
-constexpr CUpti_ActivityKind kKinds[] = {CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL,
-                                         CUPTI_ACTIVITY_KIND_MEMCPY, CUPTI_ACTIVITY_KIND_MEMSET,
-                                         CUPTI_ACTIVITY_KIND_RUNTIME};
 
 // The functions we call, found at run time.
 struct Cupti {
@@ -156,7 +153,15 @@ std::string_view copy_name(uint8_t kind) {
 
 class CuptiSource : public ActivitySource {
  public:
-  CuptiSource() { prepare(); }
+  explicit CuptiSource(const CuptiOptions& options) {
+    kinds_.push_back(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);
+    if (options.copies) {
+      kinds_.push_back(CUPTI_ACTIVITY_KIND_MEMCPY);
+      kinds_.push_back(CUPTI_ACTIVITY_KIND_MEMSET);
+    }
+    if (options.api_calls) kinds_.push_back(CUPTI_ACTIVITY_KIND_RUNTIME);
+    prepare();
+  }
   ~CuptiSource() override {
     if (running_) stop();
     if (subscriber_) cupti_.unsubscribe(subscriber_);
@@ -168,7 +173,7 @@ class CuptiSource : public ActivitySource {
     if (!availability_.available)
       return machine_error("GPU kernels cannot be traced: {}", availability_.reason);
     cudaDeviceSynchronize();
-    for (const CUpti_ActivityKind kind : kKinds)
+    for (const CUpti_ActivityKind kind : kinds_)
       if (const CUptiResult r = cupti_.enable(kind); r != CUPTI_SUCCESS) {
         const CuptiFailure why = explain_cupti(r, "cuptiActivityEnable");
         return machine_error("GPU kernels cannot be traced: {}; {}", why.reason, why.cure);
@@ -181,7 +186,7 @@ class CuptiSource : public ActivitySource {
     ActivityLog log;
     cudaDeviceSynchronize();
     cupti_.flush_all(0);
-    for (const CUpti_ActivityKind kind : kKinds) cupti_.disable(kind);
+    for (const CUpti_ActivityKind kind : kinds_) cupti_.disable(kind);
     cupti_.flush_all(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
     running_ = false;
     std::vector<BufferPool::Full> full;
@@ -290,6 +295,7 @@ class CuptiSource : public ActivitySource {
   }
 
   Cupti cupti_;
+  std::vector<CUpti_ActivityKind> kinds_;
   CUpti_SubscriberHandle subscriber_ = nullptr;
   Availability availability_;
   bool running_ = false;
@@ -301,9 +307,9 @@ class CuptiSource : public ActivitySource {
 
 }  // namespace
 
-std::unique_ptr<ActivitySource> make_cupti_source() {
+std::unique_ptr<ActivitySource> make_cupti_source([[maybe_unused]] const CuptiOptions& options) {
 #ifdef KVTOLL_HAVE_CUPTI
-  return std::make_unique<CuptiSource>();
+  return std::make_unique<CuptiSource>(options);
 #else
   return std::make_unique<NoSource>(Availability{
       false, "this build has no CUDA or no CUPTI headers",

@@ -42,7 +42,12 @@ class ActivitySource {
   virtual ActivityLog stop() = 0;  // waits for the device
 };
 
+struct CuptiOptions {
+  bool api_calls = true;  // also the host's runtime API calls
+  bool copies = true;     // also copies and fills
+};
+
 // CUPTI's activity API; a reasoned "unavailable" in builds or on machines without it. Never null.
-std::unique_ptr<ActivitySource> make_cupti_source();
+std::unique_ptr<ActivitySource> make_cupti_source(const CuptiOptions& options = {});
 
 }  // namespace kvtoll::profiler

@@ -46,6 +46,11 @@ void MemoryWatch::sample(const MemorySplit& split) {
   series_.push_back({now().value, split, read_machine()});
 }
 
+Bytes MemoryWatch::beside(const MemorySplit& split) const {
+  const Bytes before = cuda_ ? baseline_ : Bytes(0);
+  return std::max(Bytes(0), read_machine() - before - split.total());
+}
+
 MemoryReport MemoryWatch::report() const {
   MemoryReport report;
   report.method = cuda_ ? "nvml" : "proc_status";
@@ -58,7 +63,8 @@ MemoryReport MemoryWatch::report() const {
     }
     if (s.machine > report.machine_peak) {
       report.machine_peak = s.machine;
-      report.framework = std::max(Bytes(0), s.machine - s.split.total());
+      const Bytes before = cuda_ ? baseline_ : Bytes(0);
+      report.framework = std::max(Bytes(0), s.machine - before - s.split.total());
     }
   }
   return report;

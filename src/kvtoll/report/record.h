@@ -133,6 +133,15 @@ struct TracingOverhead {
   int64_t traced_ns = 0, untraced_ns = 0, steps = 0;
 };
 
+// What really crossed the DRAM pins in a few counted steps, beside what was declared.
+struct DramFields {
+  bool available = false;
+  std::string reason;
+  int64_t steps = 0, context = 0, read_bytes_per_step = 0, written_bytes_per_step = 0,
+          declared_bytes_per_step = 0;
+  double ratio = 0.0;
+};
+
 struct RunRecord {
   Status status = Status::kOk;
   std::string reason;  // empty when ok
@@ -148,6 +157,7 @@ struct RunRecord {
   std::map<std::string, CategoryTime> categories;
   std::vector<TraceWindow> trace;
   TracingOverhead tracing_overhead;
+  DramFields dram;
   std::vector<std::string> warnings;
 };
 

@@ -114,11 +114,20 @@ void fields(A& a, TracingOverhead& x) {
 }
 
 template <class A>
+void fields(A& a, DramFields& x) {
+  a("available", x.available), a("reason", x.reason), a("steps", x.steps);
+  a("context", x.context), a("read_bytes_per_step", x.read_bytes_per_step);
+  a("written_bytes_per_step", x.written_bytes_per_step);
+  a("declared_bytes_per_step", x.declared_bytes_per_step), a("ratio", x.ratio);
+}
+
+template <class A>
 void fields(A& a, RunRecord& x) {
   a("config", x.config), a("environment", x.environment), a("protocol", x.protocol);
   a("runs", x.runs), a("throughput", x.throughput), a("step_latency", x.step_latency);
   a("memory", x.memory), a("energy", x.energy), a("kernels", x.kernels);
   a("categories", x.categories), a("trace", x.trace), a("tracing_overhead", x.tracing_overhead);
+  a("dram", x.dram);
   a("warnings", x.warnings);
 }
 

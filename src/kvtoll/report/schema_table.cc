@@ -162,7 +162,9 @@ constexpr SchemaField kFields[] = {
     {"kernels[].calls", I, kAll, "", ""},
     {"kernels[].time_ns", I, kAll, "ns", "sum over the calls"},
     {"kernels[].declared_bytes", I, kAll, "B", "what the calls must move at least"},
-    {"kernels[].measured_dram_bytes", I, kOpt, "B", "from hardware counters; null if not counted"},
+    {"kernels[].measured_dram_bytes", I, kOpt, "B",
+     "hardware counters of two steps, scaled to these calls by the declared bytes; null if not "
+     "counted"},
     {"kernels[].mean_ns", N, kOpt, "ns", "of one call"},
     {"kernels[].p50_ns", N, kOpt, "ns", ""},
     {"kernels[].p99_ns", N, kOpt, "ns", ""},
@@ -193,6 +195,16 @@ constexpr SchemaField kFields[] = {
     {"tracing_overhead.traced_ns", I, kOk, "ns", ""},
     {"tracing_overhead.untraced_ns", I, kOk, "ns", "of as many steps around the traced ones"},
     {"tracing_overhead.steps", I, kOk, "steps", "traced"},
+
+    {"dram", O, kOpt, "", "bytes over the DRAM pins by hardware counters, in a pass of its own"},
+    {"dram.available", B, kOpt, "", ""},
+    {"dram.reason", S, kOpt, "", "why it is not available"},
+    {"dram.steps", I, kOpt, "steps", "counted"},
+    {"dram.context", I, kOpt, "tokens", "cached tokens before the first counted step"},
+    {"dram.read_bytes_per_step", I, kOpt, "B", ""},
+    {"dram.written_bytes_per_step", I, kOpt, "B", ""},
+    {"dram.declared_bytes_per_step", I, kOpt, "B", "what the kernels of a step must move at least"},
+    {"dram.ratio", N, kOpt, "", "measured over declared; below 1 where the L2 holds data"},
 
     {"warnings", A, kAll, "", "what makes these numbers less trustworthy, each with its cure"},
 };

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kvtoll/profiler/memory_watch.h"
+#include "kvtoll/studies/counted_pass.h"
 #include "kvtoll/studies/record_parts.h"
 #include "kvtoll/studies/traced_pass.h"
 
@@ -138,10 +138,19 @@ class BlockRun {
     if (!pass) return stopped_by(format, pass.error());
     fill_trace(format.record, *pass);
     const MemorySplit split = setup_.backend.memory();
-    const Bytes beyond = profiler::resident_bytes() - split.total();
-    format.record.memory =
-        memory_fields(split, setup_.backend.peak_memory(), std::max(beyond, Bytes(0)));
+    setup_.instruments.memory->sample(split);
+    format.record.memory = memory_fields(split, setup_.backend.peak_memory(),
+                                         setup_.instruments.memory->beside(split));
     format.record.config.attention_kernels = setup_.backend.info().attention_kernels;
+    if (!setup_.instruments.dram) {
+      format.record.dram.reason = "no DRAM counters on a CPU";
+      return {};
+    }
+    announce(format, "counted");
+    auto counted = run_counted_pass(format.record, session, setup_.prompt, format.request.slots,
+                                    static_cast<int>(format.configuration->key.new_tokens),
+                                    *setup_.instruments.dram);
+    if (!counted) return stopped_by(format, counted.error());
     return {};
   }
 
@@ -212,7 +221,10 @@ class BlockRun {
 
 Instruments make_instruments(const std::string& backend, int device) {
   return {profiler::make_kernel_tracer(backend), profiler::make_energy_meter(backend, device),
-          std::make_unique<profiler::ClockGuard>(backend, device)};
+          std::make_unique<profiler::ClockGuard>(backend, device),
+          std::make_unique<profiler::MemoryWatch>(backend, device),
+          backend == "cuda" ? std::make_unique<profiler::DramTracer>(profiler::make_dram_counter())
+                            : nullptr};
 }
 
 int64_t planned_steps(const report::ProtocolFields& protocol, int64_t new_tokens) {

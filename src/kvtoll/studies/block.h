@@ -11,8 +11,10 @@
 
 #include "kvtoll/backends/backend.h"
 #include "kvtoll/profiler/clock_guard.h"
+#include "kvtoll/profiler/dram_tracer.h"
 #include "kvtoll/profiler/energy.h"
 #include "kvtoll/profiler/kernel_tracer.h"
+#include "kvtoll/profiler/memory_watch.h"
 #include "kvtoll/report/record.h"
 #include "kvtoll/studies/matrix.h"
 #include "kvtoll/studies/progress.h"
@@ -24,6 +26,8 @@ struct Instruments {
   std::unique_ptr<profiler::KernelTracer> tracer;
   std::unique_ptr<profiler::EnergyMeter> meter;
   std::unique_ptr<profiler::ClockGuard> guard;
+  std::unique_ptr<profiler::MemoryWatch> memory;
+  std::unique_ptr<profiler::DramTracer> dram;  // null on a CPU
 };
 Instruments make_instruments(const std::string& backend, int device);
 

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// DRAM bytes beside the declared ones, for a few steps: the counters of dram_counter.h joined with
+// the ops that the engine declares meanwhile. A run of its own; its times are not kept. Example:
+//   DramTracer tracer(make_dram_counter());
+//   if (tracer.start()) { two_steps(); auto bytes = tracer.stop(); }
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kvtoll/core/trace.h"
+#include "kvtoll/profiler/dram_counter.h"
+#include "kvtoll/profiler/launch_join.h"
+
+namespace kvtoll::profiler {
+
+struct DramBytes {
+  int64_t steps = 0;
+  int64_t context = 0;  // cached tokens before the first counted step
+  Bytes read, written;  // over all steps
+  Bytes declared;       // likewise
+  // Per kernel name, in TraceData's form (no times). Empty with a reason where the counters' list
+  // of kernels is not the engine's: library kernels, or a graph that counts as one.
+  TraceData kernels;
+  std::string unpaired;
+
+  double ratio() const {  // measured over declared
+    return declared.value > 0 ? static_cast<double>((read + written).value) /
+                                    static_cast<double>(declared.value)
+                              : 0.0;
+  }
+};
+
+class DramTracer : public trace::Sink {
+ public:
+  explicit DramTracer(std::unique_ptr<DramCounter> counter) : counter_(std::move(counter)) {}
+  ~DramTracer() override;
+  const Availability& availability() const { return counter_->availability(); }
+
+  // Errors: kMachine with the cure.
+  Result<void> start(size_t max_kernels = 1 << 13);
+  Result<DramBytes> stop();
+
+  void begin_step(const trace::Step& step) override;
+  void end_step() override {}
+  void begin_op(const trace::Op& op) override;
+  void end_op() override {}
+  void replayed_op(const trace::Op& op) override { begin_op(op); }
+
+ private:
+  std::unique_ptr<DramCounter> counter_;
+  std::vector<DeclaredOp> ops_;
+  std::vector<trace::Step> steps_;
+};
+
+}  // namespace kvtoll::profiler
