@@ -198,9 +198,8 @@ TEST(CuptiTracer, TracingSlowsAGraphStepByLittle) {
   const StepGraph step;
   step.run_us(20);
   double slowdown = 1.0;
-  for (const CuptiOptions& options :
-       {CuptiOptions{}, CuptiOptions{.api_calls = false},
-        CuptiOptions{.api_calls = false, .copies = false}}) {
+  for (const CuptiOptions& options : {CuptiOptions{}, CuptiOptions{.api_calls = false},
+                                      CuptiOptions{.api_calls = false, .copies = false}}) {
     GpuTracer tracer(make_cupti_source(options));
     for (int round = 0; round < 3; ++round) {  // in turn, so that drift is not tracing
       const std::vector<double> plain = step.run_us(40);
@@ -208,7 +207,8 @@ TEST(CuptiTracer, TracingSlowsAGraphStepByLittle) {
       const std::vector<double> traced = step.run_us(40);
       EXPECT_EQ(tracer.stop().kernels.size(), size_t{40} * StepGraph::kKernels);
       std::printf(
-          "api %d copies %d: untraced %.1f us (first %.1f), traced %.1f us (first %.1f, %.1f, %.1f, "
+          "api %d copies %d: untraced %.1f us (first %.1f), traced %.1f us (first %.1f, %.1f, "
+          "%.1f, "
           "p90 %.1f)\n",
           options.api_calls, options.copies, percentile(plain, 50), plain[0],
           percentile(traced, 50), traced[0], traced[1], traced[2], percentile(traced, 90));

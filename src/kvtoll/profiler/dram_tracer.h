@@ -27,9 +27,9 @@ struct DramBytes {
   std::string unpaired;
 
   double ratio() const {  // measured over declared
-    return declared.value > 0 ? static_cast<double>((read + written).value) /
-                                    static_cast<double>(declared.value)
-                              : 0.0;
+    return declared.value > 0
+               ? static_cast<double>((read + written).value) / static_cast<double>(declared.value)
+               : 0.0;
   }
 };
 

@@ -35,8 +35,8 @@ class MemoryWatch {
   // Takes the baseline: make it before the backend.
   explicit MemoryWatch(std::string_view backend, int device = 0);
   void sample(const MemorySplit& split);
-  // What the machine counts now beside `split`: on a CPU the rest of this process, on a GPU what was
-  // taken on the device since the baseline (context, modules, allocator slack). Never negative.
+  // What the machine counts now beside `split`: on a CPU the rest of this process, on a GPU what
+  // was taken on the device since the baseline (context, modules, allocator slack). Never negative.
   Bytes beside(const MemorySplit& split) const;
   MemoryReport report() const;
 
