@@ -295,7 +295,7 @@ TEST(KvDeviceConcat, JoinsStretches) {
       int64_t at = 0;
       for (int k = 0; k < 3; ++k) {
         std::vector<float> x(kHeads * strides[k]);
-        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 1000 + 1000 * k);
+        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 600 + 600 * k);
         for (int64_t h = 0; h < kHeads; ++h)
           std::copy_n(x.begin() + h * strides[k], tokens[k] * dim,
                       want.begin() + h * 12 * dim + at * dim);

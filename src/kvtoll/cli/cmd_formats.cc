@@ -21,10 +21,10 @@ void print_formats(bool json) {
     fmt::print("{}\n", list.dump(2));
     return;
   }
-  fmt::print("{:<12} {:>10}  {:<58} {}\n", "name", "bits/value", "options (default; others)",
+  fmt::print("{:<12} {:>10}  {:<60} {}\n", "name", "bits/value", "options (default; others)",
              "scheme");
   for (const KvFormatInfo& info : kv_formats())
-    fmt::print("{:<12} {:>10.4g}  {:<58} {}\n", info.name, info.bits_per_value, info.options,
+    fmt::print("{:<12} {:>10.4g}  {:<60} {}\n", info.name, info.bits_per_value, info.options,
                info.description);
   fmt::print(
       "\nA spec is FORMAT or KEYS/VALUES, with options after ':' and per-layer overrides after "
