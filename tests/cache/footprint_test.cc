@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kvtoll/cache/kv_cache.h"
 #include "kvtoll/core/rng.h"
 
 namespace kvtoll {

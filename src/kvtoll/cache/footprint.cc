@@ -4,19 +4,9 @@
 
 #include <algorithm>
 
+#include "kvtoll/formats/kv_store.h"
+
 namespace kvtoll {
-
-DType exact_dtype(const CacheSpec& spec, const KvFormat& format) {
-  return format.quantized() ? spec.dtype : format.dtype;
-}
-
-int64_t exact_capacity(const CacheSpec& spec, const KvFormat& format) {
-  if (!format.quantized()) return std::max<int64_t>(1, spec.max_tokens);
-  // The token that completes the window goes straight into the store. A sequence that never fills
-  // its window keeps at most max_tokens.
-  const int64_t window = std::max(spec.residual_of(format), 2) - 1;
-  return std::max<int64_t>(1, std::min(window, spec.max_tokens));
-}
 
 int64_t stored_tokens(int residual_length, int64_t prompt, int64_t length) {
   const int64_t period = std::max(residual_length, 2);
@@ -36,8 +26,8 @@ MemorySplit cache_footprint(const CacheSpec& spec, int64_t prompt, int64_t lengt
   MemorySplit split;
   for (const KvPair& pair : spec.layers)
     for (const KvFormat* format : {&pair.key, &pair.value}) {
-      const Bytes exact(exact_capacity(spec, *format) * spec.kv_heads * spec.head_dim *
-                        dtype_size(exact_dtype(spec, *format)));
+      const Bytes exact(spec.exact_capacity(*format) * spec.kv_heads * spec.head_dim *
+                        dtype_size(spec.exact_dtype(*format)));
       if (!format->quantized()) {
         split[MemoryTag::kKvPayload] += exact * spec.slots;
         continue;

@@ -7,7 +7,8 @@
 
 #include <cstdint>
 
-#include "kvtoll/cache/kv_cache.h"
+#include "kvtoll/cache/cache_spec.h"
+#include "kvtoll/core/memory_tag.h"
 
 namespace kvtoll {
 
@@ -23,9 +24,5 @@ Bytes materialize_bytes(const CacheSpec& spec, int64_t tokens);
 
 // Tokens in the quantized store after a prompt and one-token updates up to `length`.
 int64_t stored_tokens(int residual_length, int64_t prompt, int64_t length);
-
-// The exact part of a tensor: dtype and tokens that it has room for.
-DType exact_dtype(const CacheSpec& spec, const KvFormat& format);
-int64_t exact_capacity(const CacheSpec& spec, const KvFormat& format);
 
 }  // namespace kvtoll

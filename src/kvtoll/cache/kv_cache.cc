@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "kvtoll/cache/footprint.h"
 #include "kvtoll/core/check.h"
 
 namespace kvtoll {
@@ -17,8 +16,7 @@ TensorCache::TensorCache(const CacheSpec& spec, const KvFormat& format)
       schedule_(spec.residual_of(format)),
       store_(format.quantized() ? make_kv_store(format, spec.dtype, spec.kv_heads, spec.head_dim)
                                 : nullptr),
-      rows_(exact_dtype(spec, format), spec.kv_heads, spec.head_dim, exact_capacity(spec, format)) {
-}
+      rows_(spec.exact_dtype(format), spec.kv_heads, spec.head_dim, spec.exact_capacity(format)) {}
 
 Result<bool> TensorCache::update(std::span<const float> x, int64_t n) {
   KVTOLL_CHECK(static_cast<int64_t>(x.size()) == n * kv_heads_ * head_dim_,

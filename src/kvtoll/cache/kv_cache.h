@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "kvtoll/cache/cache_spec.h"
 #include "kvtoll/cache/exact_rows.h"
 #include "kvtoll/cache/schedule.h"
 #include "kvtoll/core/memory_tag.h"
@@ -19,21 +20,6 @@
 #include "kvtoll/formats/kv_store.h"
 
 namespace kvtoll {
-
-// What a cache is made of; also the input of cache/footprint.h.
-struct CacheSpec {
-  std::vector<KvPair> layers;  // one entry per layer
-  DType dtype = DType::kF16;   // of scales and of the residual of quantized formats
-  int residual_length = 128;   // where the format does not say
-  FlushRule flush = FlushRule::kAppend;
-  int kv_heads = 0, head_dim = 0;
-  int slots = 1;
-  int64_t max_tokens = 0;  // per slot; what an exact tensor allocates
-
-  int residual_of(const KvFormat& format) const {
-    return format.residual.value_or(residual_length);
-  }
-};
 
 class TensorCache {
  public:

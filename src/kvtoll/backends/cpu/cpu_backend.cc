@@ -103,25 +103,19 @@ void CpuBackend::size_activations(int64_t tokens, int64_t logit_rows) {
   resize(logits_, logit_rows, c.vocab);
 }
 
-Result<bool> CpuBackend::begin_step(const StepInput& input) {
-  KVTOLL_CHECK(cache_ != nullptr, "a step before reserve()");
+// Lays the slots' tokens out in rows.
+Result<void> CpuBackend::plan(const StepInput& input) {
   work_.clear();
   tokens_.clear();
-  bool flushes = false;
-  int64_t context = 0;
   for (const SlotTokens& slot : input.slots) {
     KVTOLL_CHECK(slot.slot >= 0 && slot.slot < request_.slots, "slot {} of {}", slot.slot,
                  request_.slots);
     KVTOLL_CHECK(slot.position == length(slot.slot), "position {} of slot {} that holds {} tokens",
                  slot.position, slot.slot, length(slot.slot));
-    const SlotWork work{slot.slot, slot.position,
-                        std::max<int64_t>(1, static_cast<int64_t>(slot.tokens.size())),
-                        static_cast<int64_t>(tokens_.size())};
+    const auto row = static_cast<int64_t>(tokens_.size());
     if (slot.tokens.empty()) tokens_.push_back(last_next_[static_cast<size_t>(slot.slot)]);
     tokens_.insert(tokens_.end(), slot.tokens.begin(), slot.tokens.end());
-    work_.push_back(work);
-    flushes = flushes || cache_->next_flushes(slot.slot);
-    context = std::max(context, slot.position);
+    work_.push_back({slot.slot, slot.position, static_cast<int64_t>(tokens_.size()) - row, row});
   }
   for (int32_t token : tokens_)
     if (token < 0 || token >= config().vocab)
@@ -129,13 +123,22 @@ Result<bool> CpuBackend::begin_step(const StepInput& input) {
                          config().vocab);
   all_logits_ = input.all_logits;
   logit_rows_ = static_cast<int64_t>(all_logits_ ? tokens_.size() : work_.size());
+  return {};
+}
+
+Result<bool> CpuBackend::begin_step(const StepInput& input) {
+  KVTOLL_CHECK(cache_ != nullptr, "a step before reserve()");
+  KVTOLL_TRY_VOID(plan(input));
   flushed_ = false;
   failure_.reset();
   size_activations(static_cast<int64_t>(tokens_.size()), logit_rows_);
-  const auto kind = input.prefill ? trace::StepKind::kPrefill
-                    : flushes     ? trace::StepKind::kFlush
-                                  : trace::StepKind::kAppend;
-  scope_.emplace(trace::Step{kind, context, static_cast<int64_t>(tokens_.size())});
+  trace::Step step{trace::StepKind::kAppend, 0, static_cast<int64_t>(tokens_.size())};
+  for (const SlotWork& work : work_) {
+    if (cache_->next_flushes(work.slot)) step.kind = trace::StepKind::kFlush;
+    step.context = std::max(step.context, work.position);
+  }
+  if (input.prefill) step.kind = trace::StepKind::kPrefill;
+  scope_.emplace(step);
   for (const SlotWork& work : work_) fill_rope(work);
   return true;
 }

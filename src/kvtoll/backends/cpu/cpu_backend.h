@@ -60,6 +60,7 @@ class CpuBackend final : public Backend {
   CpuBackend(std::shared_ptr<const Checkpoint> checkpoint, const BackendOptions& options)
       : checkpoint_(std::move(checkpoint)), options_(options), pool_(options.threads) {}
 
+  Result<void> plan(const StepInput& input);
   void size_activations(int64_t tokens, int64_t logit_rows);
   void fill_rope(const SlotWork& work);
   void matmul(const char* kernel, int layer, const Matrix& w, const std::vector<float>& bias,
