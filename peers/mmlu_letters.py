@@ -30,6 +30,22 @@ def to_folder(gguf, folder):
         model.__dict__.pop(name, None)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(folder)
+    mend_tokenizer(pathlib.Path(folder))
+
+
+def mend_tokenizer(folder):
+    """transformers converts a byte-level GGUF tokenizer as if it were SentencePiece; SmolLM2's own file says this."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    tokenizer["model"].update(byte_fallback=False, fuse_unk=False, unk_token=None)
+    tokenizer.update(normalizer=None, post_processor=None, decoder=byte_level, pre_tokenizer={
+        "type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level]})
+    path.write_text(json.dumps(tokenizer))
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    config.update(tokenizer_class="PreTrainedTokenizerFast", add_bos_token=False)
+    path.write_text(json.dumps(config))
 
 
 def rows(mmlu, split, subject):

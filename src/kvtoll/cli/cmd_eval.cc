@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/quality/accuracy_report.h"
 #include "kvtoll/quality/eval.h"
 
 namespace kvtoll::cli {
@@ -40,6 +41,8 @@ void show_ids(const std::vector<std::string>& ids, bool subset) {
 
 void print_summary(const EvalSummary& summary, bool json) {
   fmt::print("{}{}", json ? eval_summary_json(summary) : eval_text(summary), json ? "\n" : "");
+  const std::string exact = json ? std::string() : against_exact(summary.file);
+  if (!exact.empty()) fmt::print("  {}", exact);
 }
 
 // The record that is named, or the one that this evaluation would write.
@@ -99,6 +102,7 @@ void setup_eval(CLI::App& app, ExitCode& exit_code) {
   auto* task = app.add_option("TASK", a->config.task, "math, mmlu, arith or facts");
   app.add_option("--data", a->data, "questions of math and mmlu: a file or a folder");
   app.add_option("--model", a->config.model, "[NAME=]folder, .gguf, hub id or synthetic:GEOMETRY");
+  app.add_option("--tokenizer", a->config.tokenizer, "default: the model's own");
   app.add_option("--kv", a->config.kv, "KV format")->capture_default_str();
   app.add_option("--residual", a->config.residual)->capture_default_str();
   app.add_option("--limit", a->config.limit, "a stratified subset of so many questions");

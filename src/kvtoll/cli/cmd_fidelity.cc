@@ -56,6 +56,7 @@ void setup_fidelity(CLI::App& app, ExitCode& exit_code) {
   app.add_option("--kv", c.kv, "format to compare; may be given several times")
       ->required()
       ->allow_extra_args(false);
+  app.add_option("--tokenizer", c.tokenizer, "default: the model's own");
   app.add_option("--reference", c.reference, "format to compare with; default: exact");
   app.add_option("--residual", c.residual)->capture_default_str();
   app.add_option("--text", a->text, "a text file");

@@ -31,7 +31,7 @@ class Runner {
   Result<EvalSummary> run() {
     KVTOLL_TRY(checkpoint_, open_checkpoint(config_.model));
     KVTOLL_TRY_VOID(require_weights(*checkpoint_));
-    KVTOLL_TRY(tokenizer_, open_tokenizer(config_.model));
+    KVTOLL_TRY(tokenizer_, open_tokenizer(config_.tokenizer));
     KVTOLL_TRY(list_, make_asks(config_, *tokenizer_));
     if (hooks_.chosen) hooks_.chosen(list_.ids);
     KVTOLL_TRY(policy_, KvPolicy::parse(config_.kv));
@@ -62,9 +62,9 @@ class Runner {
  private:
   // Everything that an answer depends on.
   std::string key() const {
-    std::string text =
-        fmt::format("{}|{}|{}|{}|{}", summary_.file.filename().string(), config_.model, list_.style,
-                    dtype_name(dtype_), config_.data.string());
+    std::string text = fmt::format("{}|{}|{}|{}|{}", summary_.file.filename().string(),
+                                   config_.model + "|" + config_.tokenizer, list_.style,
+                                   dtype_name(dtype_), config_.data.string());
     for (const Ask& ask : list_.asks) text += "|" + ask.answer.id + ask.answer.prompt_hash;
     return text_hash(text);
   }
@@ -88,7 +88,10 @@ class Runner {
     }
     KVTOLL_TRY(Checkpointed left, open_checkpoint_file(partial_, key()));
     for (AnswerRecord& answer : left.answers)
-      if (wanted.erase({answer.id, answer.sample}) > 0) record.answers.push_back(std::move(answer));
+      if (wanted.erase({answer.id, answer.sample}) > 0) {
+        correct_ += answer.grade.lenient;
+        record.answers.push_back(std::move(answer));
+      }
     record.ids = list_.ids;
     record.samples = config_.samples;
     record.elapsed_ns = elapsed_before_ = left.elapsed_ns;

@@ -54,6 +54,11 @@ Result<EvalConfig> complete_config(EvalConfig config) {
     split_model(config.model, config.model_name, spec);
     config.model = spec;
   }
+  if (config.tokenizer.empty()) config.tokenizer = config.model;
+  if (config.tokenizer.starts_with("synthetic:"))
+    return usage_error(
+        "a synthetic model has no vocabulary: give --tokenizer PATH of the model it "
+        "stands for (tokenizer.json or .gguf)");
   if (config.max_new_tokens == 0) config.max_new_tokens = default_new_tokens(config);
   if (config.limit == 0) config.limit = task->limit;
   return config;

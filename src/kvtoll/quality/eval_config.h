@@ -19,6 +19,7 @@ struct EvalConfig {
   std::filesystem::path data;  // math and mmlu: datasets.h
   std::string model_name;      // for records and file names; empty: from `model`
   std::string model;           // what open_checkpoint takes
+  std::string tokenizer;  // what open_tokenizer takes; empty: `model`. Synthetic models need one
   std::string kv = "fp16";
   int residual = 128;
   std::string backend = "auto";

@@ -31,9 +31,9 @@ Result<Dataset> load(const EvalConfig& config) {
 
 Result<Prompt> prompt_of(const EvalConfig& config, const Question& question, const Dataset& data,
                          const std::string& style, const Tokenizer& tokenizer) {
-  if (config.task == "math") return math_prompt(question, style, tokenizer, config.model);
-  if (config.task != "mmlu") return task_prompt(question.text, tokenizer, config.model);
-  if (config.mode == "cot") return mmlu_cot_prompt(question, style, tokenizer, config.model);
+  if (config.task == "math") return math_prompt(question, style, tokenizer, config.tokenizer);
+  if (config.task != "mmlu") return task_prompt(question.text, tokenizer, config.tokenizer);
+  if (config.mode == "cot") return mmlu_cot_prompt(question, style, tokenizer, config.tokenizer);
   return mmlu_letter_prompt(question, data.examples, config.shots);
 }
 
@@ -64,7 +64,7 @@ Result<AskList> make_asks(const EvalConfig& config, const Tokenizer& tokenizer) 
   AskList list;
   const bool styled = config.task == "math" || config.mode == "cot";
   if (styled) {
-    KVTOLL_TRY(list.style, resolve_style(config.style, tokenizer, config.model));
+    KVTOLL_TRY(list.style, resolve_style(config.style, tokenizer, config.tokenizer));
   } else {
     list.style = config.task == "mmlu" ? "lm-eval" : "chat";
   }

@@ -92,6 +92,7 @@ json breakdown(const EvalRecord& record) {
   for (const AnswerRecord& a : record.answers) {
     auto add = [&](const std::string& key) {
       Accuracy& part = parts[key];
+      part.samples = std::max(1, record.samples);
       part.total += 1;
       part.correct += a.grade.lenient;
       part.truncated += a.truncated;
@@ -131,6 +132,7 @@ void describe(const EvalConfig& c, const BackendInfo& info, DType dtype, const s
             {"data", c.data.string()},
             {"model", c.model_name},
             {"model_source", c.model},
+            {"tokenizer", c.tokenizer},
             {"kv", c.kv},
             {"residual", c.residual},
             {"prefill", c.options.prefill == Prefill::kQuantized ? "quantized" : "exact"},
@@ -162,7 +164,7 @@ void describe(const EvalConfig& c, const BackendInfo& info, DType dtype, const s
 }
 
 Accuracy EvalRecord::accuracy(GradePolicy policy) const {
-  Accuracy a;
+  Accuracy a{.samples = std::max(1, samples)};
   for (const AnswerRecord& answer : answers) {
     a.total += 1;
     a.correct += answer.grade.by(policy);

@@ -41,10 +41,12 @@ struct AnswerRecord {
 
 struct Accuracy {
   int64_t correct = 0, total = 0, truncated = 0;
+  int samples = 1;  // per question
   double value() const {
     return total > 0 ? static_cast<double>(correct) / static_cast<double>(total) : 0.0;
   }
-  Interval ci95() const { return wilson95(correct, total); }
+  // Wilson's interval over questions: samples of one question are not independent.
+  Interval ci95() const { return wilson95(correct / samples, total / samples); }
 };
 
 struct EvalRecord {

@@ -72,7 +72,8 @@ class Comparison {
   Result<std::vector<FidelityResult>> run() {
     KVTOLL_TRY(checkpoint_, open_checkpoint(c_.model));
     KVTOLL_TRY_VOID(require_weights(*checkpoint_));
-    KVTOLL_TRY(const auto tokenizer, open_tokenizer(c_.model));
+    KVTOLL_TRY(const auto tokenizer,
+               open_tokenizer(c_.tokenizer.empty() ? c_.model : c_.tokenizer));
     KVTOLL_TRY(windows_,
                c_.task.empty() ? text_windows(c_, *tokenizer) : task_windows(c_, *tokenizer));
     const std::string reference =

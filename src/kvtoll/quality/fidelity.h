@@ -20,6 +20,7 @@ namespace kvtoll {
 
 struct FidelityConfig {
   std::string model_name, model;
+  std::string tokenizer;        // empty: of the model
   std::vector<std::string> kv;  // each is compared with `reference`
   std::string reference;        // empty: exact in the compute dtype
   int residual = 128;
