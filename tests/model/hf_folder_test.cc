@@ -8,9 +8,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "kvtoll/core/files.h"
+#include "kvtoll/core/rng.h"
 #include "kvtoll/core/safetensors.h"
 
 namespace kvtoll {
@@ -155,6 +158,31 @@ TEST_F(HfFolderTest, WrongDtype) {
   }
   ASSERT_TRUE(write_safetensors(folder_ / "model.safetensors", tensors));
   EXPECT_THAT(refusal(), HasSubstr("model.norm.weight has dtype int16"));
+}
+
+// Any bytes in config.json: an error, or a checkpoint whose tensors can all be read.
+TEST_F(HfFolderTest, MutatedConfigsNeverCrash) {
+  copy("llama3-rope");
+  const std::string whole = *read_file(folder_ / "config.json");
+  Rng rng(20240610);
+  int opened_count = 0;
+  for (int round = 0; round < 1000; ++round) {
+    std::string bytes = whole;
+    static constexpr std::string_view kAlphabet = "0123456789-.eE\"{}[],:tfn \xff";
+    for (uint64_t edits = 1 + rng.below(2); edits > 0; --edits)
+      bytes[rng.below(bytes.size())] = kAlphabet[rng.below(kAlphabet.size())];
+    fs::remove(folder_ / "config.json");
+    std::ofstream(folder_ / "config.json") << bytes;
+    auto opened = open_checkpoint(folder_.string());
+    if (!opened) {
+      EXPECT_EQ(opened.error().kind, ErrorKind::kInput);
+      continue;
+    }
+    ++opened_count;
+    const RopeTable rope = rope_table((*opened)->config());
+    for (float f : rope.inv_freq) ASSERT_TRUE(std::isfinite(f)) << bytes;
+  }
+  EXPECT_GT(opened_count, 0);
 }
 
 TEST_F(HfFolderTest, NoConfig) {

@@ -191,8 +191,10 @@ Result<std::shared_ptr<const Checkpoint>> open_hf_folder(const ModelPath& model,
   const fs::path config_path = model.path / "config.json";
   std::error_code ec;
   if (!fs::exists(config_path, ec))
-    return input_error("{}: no config.json; a folder in Hugging Face layout has one",
-                       model.path.string());
+    return input_error(
+        "{}: no config.json; a folder in Hugging Face layout has one (a .gguf file is passed "
+        "itself)",
+        model.path.string());
   KVTOLL_TRY(const std::string text, read_file(config_path));
   std::string generation;
   if (fs::exists(model.path / "generation_config.json", ec)) {
