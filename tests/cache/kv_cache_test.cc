@@ -111,12 +111,14 @@ TEST_P(CacheTrace, AttentionReceivesWhatTheLibraryReturnsBitForBit) {
 INSTANTIATE_TEST_SUITE_P(Traces, CacheTrace, testing::ValuesIn(traces()), name_of);
 
 // How far an append-only flush may stray from the library's requantization of everything:
-// root-mean-square difference over the values' root mean square. Stores whose groups move are
-// rebuilt under both rules and must not differ at all.
+// root-mean-square difference over the values' root mean square. With quanto at most 0.5 % of the
+// values differ, by at most 0.04 step in fp16 and 0.36 in bf16, and a step here is half the root
+// mean square; HQQ axis 1 re-solves its zero points. Stores whose groups move are rebuilt under
+// both rules and must not differ at all.
 double append_budget(const KvFormat& format, DType dtype) {
-  if (format.scheme == KvScheme::kQuanto)
-    return format.axis == 0 ? (dtype == DType::kF16 ? 1e-5 : 1e-3) : 0.0;
-  return format.axis == 1 ? 2e-3 : 0.0;
+  if (format.axis != (format.scheme == KvScheme::kQuanto ? 0 : 1)) return 0.0;
+  if (format.scheme == KvScheme::kQuanto) return dtype == DType::kF16 ? 1.5e-3 : 1.3e-2;
+  return 5e-3;
 }
 
 class CacheAppend : public testing::TestWithParam<Trace> {};
