@@ -13,6 +13,7 @@
 #include "kvtoll/model/gguf.h"
 #include "kvtoll/model/gguf_config.h"
 #include "kvtoll/model/gguf_quant.h"
+#include "kvtoll/model/round_to_half.h"
 
 namespace kvtoll {
 namespace {
@@ -59,19 +60,6 @@ bool is_permuted(const ModelConfig& c, WeightRole role) {
          (role == kQ || role == kK || role == kQBias || role == kKBias);
 }
 
-// core/half.h's float_to_half_bits (equal on all 2^32 inputs) without branches, so that the
-// compiler makes vector code of the loop below.
-inline uint16_t half_bits(float f) {
-  const uint32_t x = std::bit_cast<uint32_t>(f), a = x & 0x7fffffffu;
-  const uint32_t normal = (a + 0xc8000fffu + ((a >> 13) & 1u)) >> 13;
-  // Adding one half puts a subnormal result's bits at the end of the mantissa, rounded.
-  const uint32_t small = std::bit_cast<uint32_t>(std::bit_cast<float>(a) + 0.5f) - 0x3f000000u;
-  uint32_t bits = a < 0x38800000u ? small : normal;
-  bits = a >= 0x477ff000u ? 0x7c00u : bits;
-  bits = a > 0x7f800000u ? 0x7e00u : bits;
-  return static_cast<uint16_t>(bits | ((x >> 16) & 0x8000u));
-}
-
 // Rounds into out; false when a finite value does not fit.
 bool store(std::span<const float> values, DType dtype, void* out) {
   if (dtype == DType::kF32) {
@@ -87,7 +75,7 @@ bool store(std::span<const float> values, DType dtype, void* out) {
   }
   uint32_t overflows = 0;
   for (size_t i = 0; i < n; ++i) {
-    bits[i] = half_bits(from[i]);
+    bits[i] = fast_half_bits(from[i]);
     const uint32_t a = std::bit_cast<uint32_t>(from[i]) & 0x7fffffffu;
     overflows |= static_cast<uint32_t>(a >= 0x477ff000u) & static_cast<uint32_t>(a < 0x7f800000u);
   }

@@ -71,11 +71,13 @@ void decode_block(const GgufQ6_K& b, float* out) {
     const int half = part / 4, quarter = part % 4;
     const uint8_t* low = b.low.data() + 64 * half + 32 * (quarter % 2);
     const uint8_t* high = b.high.data() + 32 * half;
-    for (int i = 0; i < 32; ++i) {
-      const int code =
-          ((low[i] >> (4 * (quarter / 2))) & 15) | (((high[i] >> (2 * quarter)) & 3) << 4);
-      const float scale = d * static_cast<float>(b.scales[2 * part + i / 16]);
-      out[32 * part + i] = scale * static_cast<float>(code - 32);
+    for (int group = 0; group < 2; ++group) {
+      const float scale = d * static_cast<float>(b.scales[2 * part + group]);
+      for (int i = 16 * group; i < 16 * group + 16; ++i) {
+        const int code =
+            ((low[i] >> (4 * (quarter / 2))) & 15) | (((high[i] >> (2 * quarter)) & 3) << 4);
+        out[32 * part + i] = scale * static_cast<float>(code - 32);
+      }
     }
   }
 }

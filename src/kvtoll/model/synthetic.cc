@@ -7,9 +7,9 @@
 #include <charconv>
 #include <cmath>
 
-#include "kvtoll/core/half.h"
 #include "kvtoll/core/rng.h"
 #include "kvtoll/core/thread_pool.h"
+#include "kvtoll/model/round_to_half.h"
 
 namespace kvtoll {
 namespace {
@@ -57,11 +57,12 @@ class SyntheticCheckpoint final : public Checkpoint {
     const Shape shape = weight_shape(config_, role);
     const int64_t n = shape.elements();
     auto values = std::make_shared<std::vector<uint16_t>>(static_cast<size_t>(n));
-    const auto fill = [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        (*values)[static_cast<size_t>(i)] = float_to_half_bits(
-            rule.offset +
-            rule.scale * random_symmetric(rule.seed, rule.stream, static_cast<uint64_t>(i)));
+    uint16_t* out = values->data();
+    const auto fill = [rule, out](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float x = random_symmetric(rule.seed, rule.stream, static_cast<uint64_t>(i));
+        out[i] = fast_half_bits(rule.offset + rule.scale * x);
+      }
     };
     if (n < kParallelElements)
       fill(0, n);
