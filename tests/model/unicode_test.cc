@@ -65,6 +65,10 @@ TEST(Nfc, Composes) {
   EXPECT_EQ(nfc("s\u0307\u0323"), "\u1e69");
   EXPECT_EQ(nfc("plain"), "plain");
   EXPECT_EQ(nfc(""), "");
+  std::string marks = "a";
+  for (int i = 0; i < 100000; ++i) marks += "\u0327\u0301";
+  ASSERT_EQ(nfc("\u0301\u0327"), "\u0327\u0301");
+  EXPECT_EQ(nfc(marks).size(), marks.size() - 1);  // in time, and one mark composed
 }
 
 }  // namespace
