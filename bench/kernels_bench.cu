@@ -43,7 +43,8 @@ class Bench {
     launch_synthetic({1, 2, 0.02f, 0.0f}, DType::kF16, DType::kF16,
                      {pool_.get(), DType::kF16, kPoolBytes / 2, 1, 1}, stream_.get());
     stream_.synchronize();
-    prepare_gemv(18944);
+    KVTOLL_CUDA(cudaDeviceGetAttribute(&max_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
+    prepare_gemv({3584, 3584, 18944}, DType::kF16, max_shared_);
     prepare_attention();
     products();
     for (int64_t context : {1024, 8192, 32768, 131072}) attention(1, context);
@@ -88,7 +89,7 @@ class Bench {
   // launch(i, context): the i-th launch of a pass. Median time of one launch.
   template <class Launch>
   double time_us(int launches, bool overlap, const Launch& launch) {
-    const LaunchContext context{stream_.get(), device_.multiprocessors,
+    const LaunchContext context{stream_.get(), device_.multiprocessors, max_shared_,
                                 overlap && device_.major >= 9};
     launch(0, context);
     stream_.synchronize();
@@ -156,26 +157,25 @@ class Bench {
     p.out = scratch_.get<char>() + (56 << 20);
     p.partial = scratch_.get<float>();
     p.stats = reinterpret_cast<float2*>(scratch_.get<char>() + (48 << 20));
+    p.arrived = reinterpret_cast<unsigned*>(scratch_.get<char>() + (52 << 20));
+    KVTOLL_CUDA(cudaMemset(p.arrived, 0, 4096));
     p.heads = kHeads;
     p.row_count = batch;
     p.splits =
         attention_splits(batch, kKvHeads, kHeads / kKvHeads, device_.multiprocessors, tokens);
     const std::string at = " " + std::to_string(batch) + " x " + std::to_string(tokens);
-    add("attention_split_kernel" + at,
-        attention_split_bytes(batch * tokens, batch, kHeads, kKvHeads, kDim), std::min(copies, 64),
+    add("attention_decode_kernel" + at,
+        attention_decode_bytes(batch * tokens, batch, kHeads, kKvHeads, kDim), std::min(copies, 64),
         [&](int i, const LaunchContext& context) {
           AttentionParams cold = p;
           cold.cache.k = pool_.get<char>() + i % copies * 2 * tensor;
           cold.cache.v = static_cast<char*>(cold.cache.k) + tensor;
-          launch_attention_split(cold, DType::kF16, context);
-        });
-    add("attention_combine_kernel" + at, attention_combine_bytes(batch, kHeads, kDim, p.splits), 32,
-        [&](int, const LaunchContext& context) {
-          launch_attention_combine(p, DType::kF16, context);
+          launch_attention_decode(cold, DType::kF16, context);
         });
   }
 
   DeviceInfo device_;
+  int max_shared_ = 0;
   DeviceMemory memory_;
   Stream stream_;
   MeasuredBandwidth peak_;

@@ -54,7 +54,7 @@ struct Lab {
     p.norm = scratch.get<float>() + (1 << 20);
     p.out = scratch.get<char>() + (16 << 20);
     auto* kernel = lab_kernel<S, kNormed, E>;
-    const size_t shared = GemvShared<S>(k).total;
+    const size_t shared = GemvShared<S, std::conditional_t<kNormed, float, __half>>(k).total;
     allow_shared(kernel, shared);
     const auto launch = [&](int i, bool overlap) {
       GemvParams q = p;
@@ -91,11 +91,19 @@ struct Lab {
   }
 
   template <class S>
-  void all() {
+  void normed() {
     time<S, true, StoreRow>("qkv", 4608, 3584, 1);
     time<S, false, StoreRow>("o", 3584, 3584, 1);
     time<S, true, StoreRow>("gate_up", 37888, 3584, 2);
+  }
+  template <class S>
+  void down() {
     time<S, false, StoreRow>("down", 3584, 18944, 1);
+  }
+  template <class S>
+  void all() {
+    normed<S>();
+    down<S>();
   }
 };
 
@@ -105,17 +113,16 @@ struct Lab {
 int main() {
   using namespace kvtoll::cuda;
   Lab lab;
-  lab.all<GemvShape<8, 8, 2, 64, 5, 4>>();
-  lab.all<GemvShape<8, 8, 4, 64, 3, 2>>();
-  lab.all<GemvShape<8, 8, 4, 32, 5, 2>>();
-  lab.all<GemvShape<8, 4, 1, 128, 5, 4>>();
-  lab.all<GemvShape<8, 4, 2, 128, 3, 2>>();
-  lab.all<GemvShape<8, 2, 1, 128, 5, 4>>();
-  lab.all<GemvShape<8, 4, 1, 256, 3, 4>>();
-  lab.all<GemvShape<16, 8, 2, 64, 3, 2>>();
-  lab.all<GemvShape<16, 4, 1, 128, 3, 2>>();
-  lab.all<GemvShape<16, 16, 4, 32, 3, 2>>();
-  lab.all<GemvShape<16, 8, 4, 64, 2, 2>>();
-  lab.all<GemvShape<4, 4, 4, 128, 3, 4>>();
-  lab.all<GemvShape<4, 4, 2, 128, 5, 4>>();
+  lab.all<GemvShape<8, 8, 2, 64, 5, 2>>();
+  lab.all<GemvShape<16, 8, 4, 64, 2, 1>>();
+  lab.normed<GemvShape<16, 8, 4, 64, 3, 1>>();
+  lab.normed<GemvShape<16, 4, 2, 128, 3, 1>>();
+  lab.normed<GemvShape<8, 8, 4, 64, 6, 1>>();
+  lab.normed<GemvShape<8, 4, 2, 128, 6, 1>>();
+  lab.normed<GemvShape<12, 4, 2, 128, 4, 1>>();
+  lab.down<GemvShape<16, 8, 2, 64, 5, 1>>();
+  lab.down<GemvShape<8, 8, 2, 160, 4, 1>>();
+  lab.down<GemvShape<8, 8, 1, 160, 8, 1>>();
+  lab.down<GemvShape<8, 4, 1, 256, 5, 1>>();
+  lab.down<GemvShape<16, 8, 1, 160, 4, 1>>();
 }

@@ -23,6 +23,7 @@ void plan_activations(Activations& a, const ModelConfig& c, int slots, int64_t p
   slab.add(&a.partial, partial * 4);
   slab.add(&a.stats, partial / c.head_dim * 8);
   slab.add(&a.blas, kBlasWorkspace);
+  slab.add(&a.turns, int64_t(slots) * (c.head_dim / 2) * 8);
   slab.add(&a.tokens, rows * 4);
   const int64_t before = slab.bytes().value;
   slab.add(&a.row_slot, int64_t(slots) * 4);
@@ -30,6 +31,7 @@ void plan_activations(Activations& a, const ModelConfig& c, int slots, int64_t p
   slab.add(&a.slot_length, int64_t(slots) * 4);
   slab.add(&a.best, int64_t(slots) * 8);
   slab.add(&a.done, int64_t(slots) * 4);
+  slab.add(&a.arrived, partial / (8 * c.head_dim) * 4);
   a.state_bytes = slab.bytes().value - before;
 }
 

@@ -25,6 +25,8 @@ struct Activations {
   float* logits = nullptr;   // [max(slots, logit_rows), vocab]
   float* partial = nullptr;  // attention_decode.h
   float2* stats = nullptr;
+  unsigned* arrived = nullptr;         // [partial items] attention_decode.h; zero between launches
+  float2* turns = nullptr;             // [slots, head_dim / 2]
   void* blas = nullptr;                // [kBlasWorkspace]
   int* tokens = nullptr;               // [prompt]
   int* row_slot = nullptr;             // [slots]

@@ -35,6 +35,7 @@ constexpr size_t shared_bytes() {
   constexpr int kWarps = attention_warps(kDim);
   static_assert(sizeof(WarpResult<kDim>) <= TokenRing<kDim>::kBytes,
                 "results lie where rings were");
+  static_assert(8 * kMaxSplits * 4 <= kWarps * TokenRing<kDim>::kBytes, "so do weights of splits");
   return kWarps * (TokenRing<kDim>::kBytes + attention_depth(kDim) * 8);
 }
 
@@ -44,7 +45,7 @@ bool attention_serves(int head_dim) {
   return with_dim(head_dim, []<int>() {});
 }
 
-void launch_attention_split(const AttentionParams& p, DType dtype, const LaunchContext& launch) {
+void launch_attention_decode(const AttentionParams& p, DType dtype, const LaunchContext& launch) {
   const int groups = head_groups(p.heads, p.cache.kv_heads);
   const bool served = with_dim(p.cache.dim, [&]<int kDim>() {
     constexpr int kWarps = attention_warps(kDim);
@@ -53,21 +54,11 @@ void launch_attention_split(const AttentionParams& p, DType dtype, const LaunchC
     shape.block = dim3(kWarps * 32);
     shape.shared = shared_bytes<kDim>();
     shape.overlap = launch.overlap;
-    launch_kernel(dtype == DType::kF16 ? attention_split_kernel<__half, kDim, kWarps>
-                                       : attention_split_kernel<__nv_bfloat16, kDim, kWarps>,
+    launch_kernel(dtype == DType::kF16 ? attention_decode_kernel<__half, kDim, kWarps>
+                                       : attention_decode_kernel<__nv_bfloat16, kDim, kWarps>,
                   shape, launch.stream, p);
   });
   KVTOLL_CHECK(served, "attention with head size {}", p.cache.dim);
-}
-
-void launch_attention_combine(const AttentionParams& p, DType, const LaunchContext& launch) {
-  with_dim(p.cache.dim, [&]<int kDim>() {
-    LaunchShape shape;
-    shape.grid = dim3(p.heads, p.row_count);
-    shape.block = dim3(kDim);
-    shape.overlap = launch.overlap;
-    launch_kernel(attention_combine_kernel<kDim>, shape, launch.stream, p);
-  });
 }
 
 int attention_splits(int rows, int kv_heads, int gqa, int multiprocessors, int64_t max_tokens) {
@@ -81,19 +72,15 @@ int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int
   return int64_t{8} * rows * kv_heads * head_groups(heads, kv_heads) * splits * dim;
 }
 
-Bytes attention_split_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim) {
-  return Bytes(tokens * kv_heads * dim * 2 * 2 + int64_t(rows) * heads * dim * 2);
-}
-
-Bytes attention_combine_bytes(int rows, int heads, int dim, int splits) {
-  return Bytes(int64_t(rows) * heads * (int64_t(splits) * (dim * 4 + 8) + dim * 2));
+Bytes attention_decode_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim) {
+  return Bytes(tokens * kv_heads * dim * 2 * 2 + int64_t(rows) * heads * dim * 2 * 2);
 }
 
 void prepare_attention() {
   const auto prepare = []<int kDim>() {
     constexpr int kWarps = attention_warps(kDim);
-    allow_shared(attention_split_kernel<__half, kDim, kWarps>, shared_bytes<kDim>());
-    allow_shared(attention_split_kernel<__nv_bfloat16, kDim, kWarps>, shared_bytes<kDim>());
+    allow_shared(attention_decode_kernel<__half, kDim, kWarps>, shared_bytes<kDim>());
+    allow_shared(attention_decode_kernel<__nv_bfloat16, kDim, kWarps>, shared_bytes<kDim>());
   };
   for (int dim : {64, 80, 96, 128, 256}) with_dim(dim, prepare);
 }

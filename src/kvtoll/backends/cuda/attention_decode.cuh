@@ -219,6 +219,95 @@ __device__ __forceinline__ void write_partial(const AttentionParams& p,
   }
 }
 
+// True in all threads of the last of `count` blocks to arrive; the counter is zero again after it.
+__device__ __forceinline__ bool last_to_arrive(unsigned* counter, int count) {
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(counter, 1u) + 1 == static_cast<unsigned>(count);
+    if (last) *counter = 0;
+  }
+  __syncthreads();
+  if (last) __threadfence();
+  return last;
+}
+
+__device__ __forceinline__ void add_scaled(float4& sum, float w, float4 v) {
+  sum.x += w * v.x, sum.y += w * v.y, sum.z += w * v.z, sum.w += w * v.w;
+}
+
+// weights [8][kMaxSplits] in shared memory: what each split's partial output of each head counts.
+template <int kWarps>
+__device__ __forceinline__ void split_weights(const AttentionParams& p, float* weights,
+                                              int64_t item0, int splits, int heads) {
+  constexpr int kHeld = kMaxSplits / 32;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (int head = warp; head < heads; head += kWarps) {
+    float2 stats[kHeld];
+    float top = -INFINITY, sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j) {
+      const int i = lane + 32 * j;
+      stats[j] = i < splits ? __ldcg(p.stats + (item0 + i) * 8 + head) : float2{-INFINITY, 0.0f};
+      top = fmaxf(top, stats[j].x);
+    }
+#pragma unroll
+    for (int offset = 16; offset > 0; offset >>= 1)
+      top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, offset));
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j) {
+      stats[j].x = exp2f(stats[j].x - top);
+      sum += stats[j].x * stats[j].y;
+    }
+    sum = 1.0f / warp_sum(sum);
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j)
+      if (lane + 32 * j < splits) weights[head * kMaxSplits + lane + 32 * j] = stats[j].x * sum;
+  }
+}
+
+template <class Out>
+__device__ __forceinline__ void store4(void* out, int64_t at, float4 v) {
+  uint2 packed;
+  packed.x = pack2<Out>(v.x, v.y);
+  packed.y = pack2<Out>(v.z, v.w);
+  *reinterpret_cast<uint2*>(static_cast<Out*>(out) + at) = packed;
+}
+
+// The output of `heads` heads from `splits` partial results. The first loads are on their way while
+// the weights are found.
+template <int kDim, int kWarps>
+__device__ __forceinline__ void combine_splits(const AttentionParams& p, float* weights,
+                                               int64_t item0, int splits, int heads,
+                                               int64_t out_at) {
+  constexpr int kHeld = 12, kStride = 8 * kDim / 4;  // float4 from one split to the next
+  const float4* partial = reinterpret_cast<const float4*>(p.partial + item0 * 8 * kDim);
+  const int n = heads * kDim / 4;
+  float4 held[kHeld];
+#pragma unroll
+  for (int s = 0; s < kHeld; ++s)
+    if (s < splits && threadIdx.x < n)
+      held[s] = __ldcg(partial + int64_t(s) * kStride + threadIdx.x);
+  split_weights<kWarps>(p, weights, item0, splits, heads);
+  __syncthreads();
+  for (int i = threadIdx.x; i < n; i += kWarps * 32) {
+    const float* weight = weights + i * 4 / kDim * kMaxSplits;
+    float4 out{};
+#pragma unroll
+    for (int s = 0; s < kHeld; ++s)
+      if (s < splits)
+        add_scaled(out, weight[s], i < kWarps * 32 ? held[s] : __ldcg(partial + s * kStride + i));
+#pragma unroll 8
+    for (int s = kHeld; s < splits; ++s)
+      add_scaled(out, weight[s], __ldcg(partial + int64_t(s) * kStride + i));
+    if (p.out_dtype == DType::kF16)
+      store4<__half>(p.out, out_at + i * 4, out);
+    else
+      store4<__nv_bfloat16>(p.out, out_at + i * 4, out);
+  }
+}
+
 template <int kDim>
 using TokenRing = CopyRing<attention_depth(kDim), 16 * kDim * 2>;
 
@@ -248,10 +337,11 @@ __device__ __forceinline__ void clear_rows(unsigned char* values, int tokens, in
   __syncwarp();
 }
 
-// Grid: splits x (kv_heads * head groups of 8) x rows.
+// Grid: splits x (kv_heads * head groups of 8) x rows. A sequence uses as many of the splits as it
+// has tiles for; the last of them to finish combines their results.
 template <class T, int kDim, int kWarps>
 __global__ void __launch_bounds__(kWarps * 32, attention_blocks(kDim))
-    attention_split_kernel(AttentionParams p) {
+    attention_decode_kernel(AttentionParams p) {
   extern __shared__ __align__(128) unsigned char attention_shared[];
   using Ring = TokenRing<kDim>;
   pdl_trigger();
@@ -260,7 +350,9 @@ __global__ void __launch_bounds__(kWarps * 32, attention_blocks(kDim))
   const int kv_head = blockIdx.y / groups, group = blockIdx.y % groups, row = blockIdx.z;
   const int first_head = kv_head * gqa + group * 8, heads = min(8, gqa - group * 8);
   const int slot = row_slot(p.rows, row), position = row_position(p.rows, row);
-  const SplitRange range = split_range(position + 1, blockIdx.x, gridDim.x);
+  const int splits = min(gridDim.x, (position + kWarps * 16) / (kWarps * 16));
+  if (blockIdx.x >= splits) return;  // block 0 always stays and waits for the kernels before
+  const SplitRange range = split_range(position + 1, blockIdx.x, splits);
   const int64_t at = (int64_t(p.slot_is_row ? row : slot) * p.cache.kv_heads + kv_head) *
                      p.cache.capacity * kDim * 2;
   const int first = range.begin + warp * 16;
@@ -302,44 +394,11 @@ __global__ void __launch_bounds__(kWarps * 32, attention_blocks(kDim))
   auto* results = reinterpret_cast<WarpResult<kDim>*>(attention_shared);
   store_result<kDim>(results[warp], softmax, g, c);
   __syncthreads();
-  const int64_t item = (int64_t(row) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
-  write_partial<kDim, kWarps>(p, results, item, heads);
-}
-
-// Grid: heads x rows; one thread a dim. Splits that a short sequence left empty have sum 0.
-template <int kDim>
-__global__ void __launch_bounds__(kDim) attention_combine_kernel(AttentionParams p) {
-  __shared__ float weights[kMaxSplits];
-  pdl_trigger();
-  const int head = blockIdx.x, row = blockIdx.y, dim = threadIdx.x, lane = dim % 32;
-  const int gqa = p.heads / p.cache.kv_heads, groups = (gqa + 7) / 8;
-  const int kv_head = head / gqa, group = head % gqa / 8, lane_head = head % gqa % 8;
-  const int64_t item0 =
-      (int64_t(row) * p.cache.kv_heads * groups + kv_head * groups + group) * p.splits;
-  pdl_wait();
-  const float2* stats = p.stats + item0 * 8 + lane_head;
-  float top = -INFINITY, sum = 0.0f;
-  for (int i = lane; i < p.splits; i += 32) top = fmaxf(top, __ldcg(stats + i * 8).x);
-#pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1)
-    top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, offset));
-  for (int i = lane; i < p.splits; i += 32) {
-    const float2 s = __ldcg(stats + i * 8);
-    const float weight = s.y > 0.0f ? exp2f(s.x - top) : 0.0f;
-    sum += weight * s.y;
-    if (dim < 32) weights[i] = weight;
-  }
-  sum = warp_sum(sum);
-  __syncthreads();
-  const float* partial = p.partial + (item0 * 8 + lane_head) * kDim + dim;
-  float out = 0.0f;
-#pragma unroll 16
-  for (int i = 0; i < p.splits; ++i) out += weights[i] * __ldcg(partial + i * 8 * kDim);
-  const int64_t at = (int64_t(row) * p.heads + head) * kDim + dim;
-  if (p.out_dtype == DType::kF16)
-    static_cast<__half*>(p.out)[at] = from_float<__half>(out / sum);
-  else
-    static_cast<__nv_bfloat16*>(p.out)[at] = from_float<__nv_bfloat16>(out / sum);
+  const int64_t item0 = (int64_t(row) * gridDim.y + blockIdx.y) * gridDim.x;
+  write_partial<kDim, kWarps>(p, results, item0 + blockIdx.x, heads);
+  if (!last_to_arrive(p.arrived + int64_t(row) * gridDim.y + blockIdx.y, splits)) return;
+  combine_splits<kDim, kWarps>(p, reinterpret_cast<float*>(attention_shared), item0, splits, heads,
+                               (int64_t(row) * p.heads + first_head) * kDim);
 }
 
 }  // namespace kvtoll::cuda

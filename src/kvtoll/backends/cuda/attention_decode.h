@@ -22,23 +22,22 @@ struct AttentionParams {
   bool slot_is_row = false;  // the cache view is indexed by row (materialized copies)
   void* out = nullptr;       // [rows, heads, dim], the weights' dtype
   DType out_dtype = DType::kF16;
-  float* partial = nullptr;  // [rows, kv_heads, head groups, splits, 8, dim]
-  float2* stats = nullptr;   // [rows, kv_heads, head groups, splits, 8]: maximum (base 2), sum
+  float* partial = nullptr;     // [rows, kv_heads, head groups, splits, 8, dim]
+  float2* stats = nullptr;      // [rows, kv_heads, head groups, splits, 8]: maximum (base 2), sum
+  unsigned* arrived = nullptr;  // [rows, kv_heads, head groups], zero before and after
   int heads = 0, row_count = 0, splits = 1;
 };
 
-// Names of the kernels: attention_split_kernel, attention_combine_kernel.
-void launch_attention_split(const AttentionParams& p, DType dtype, const LaunchContext& launch);
-void launch_attention_combine(const AttentionParams& p, DType dtype, const LaunchContext& launch);
+// Kernel: attention_decode_kernel.
+void launch_attention_decode(const AttentionParams& p, DType dtype, const LaunchContext& launch);
 
 bool attention_serves(int head_dim);  // whether a kernel was built for this head size
 int attention_splits(int rows, int kv_heads, int gqa, int multiprocessors, int64_t max_tokens);
 int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int splits);
 
-// Keys and values once (tokens: cached positions over all rows, the new ones included), q in.
-Bytes attention_split_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim);
-// The partial results that exist at this length, and the output.
-Bytes attention_combine_bytes(int rows, int heads, int dim, int splits);
+// Keys and values once (tokens: cached positions over all rows, the new ones included), q in,
+// output.
+Bytes attention_decode_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim);
 
 void prepare_attention();  // shared-memory limits; once, outside captures
 

@@ -65,7 +65,9 @@ CudaBackend::CudaBackend(std::shared_ptr<const Checkpoint> checkpoint,
 
 Result<void> CudaBackend::load() {
   const ModelConfig& c = config();
-  prepare_gemv(std::max({c.hidden, c.ffn, c.q_width()}));
+  KVTOLL_CUDA(cudaDeviceGetAttribute(&max_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+                                     options_.device));
+  prepare_gemv({c.hidden, c.q_width(), c.ffn}, options_.weights, max_shared_);
   prepare_attention();
   prepare_attention_prefill();
   KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
@@ -74,8 +76,7 @@ Result<void> CudaBackend::load() {
 
 BackendInfo CudaBackend::info() const {
   BackendInfo info{.name = "cuda", .device = device_.name, .peak_gb_s = device_.peak_gb_s};
-  info.attention_kernels = {"attention_split_kernel", "attention_combine_kernel",
-                            "attention_prefill_kernel"};
+  info.attention_kernels = {"attention_decode_kernel", "attention_prefill_kernel"};
   return info;
 }
 

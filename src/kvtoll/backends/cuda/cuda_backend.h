@@ -92,10 +92,15 @@ class CudaBackend final : public Backend {
   void bias_add(int layer, const float* bias, float* x, int n, int k);
   void rope(int layer, const RopeParams& places, const float* bias, int n);
   AttentionParams attention_params(int layer) const;
+  // RoPE and the append happen in the epilogue of the q, k, v product.
+  bool rope_in_product() const {
+    return row_count_ == 1 && !config().qk_norm && options_.attention == Attention::kFused;
+  }
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   BackendOptions options_;
   DeviceInfo device_;
+  int max_shared_ = 0;  // bytes of shared memory a block may have
   DeviceMemory memory_;
   Stream stream_;
   Weights weights_;

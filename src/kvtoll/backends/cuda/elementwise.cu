@@ -36,6 +36,14 @@ __global__ void embed_kernel(EmbedParams p) {
     const T* from = static_cast<const T*>(p.table) + token * p.hidden;
     for (int i = threadIdx.x; i < p.hidden; i += kThreads)
       p.x[int64_t(row) * p.hidden + i] = to_float(from[i]);
+    if (!p.turns) continue;
+    const float position = static_cast<float>(row_position(p.rows, row));
+    for (int i = threadIdx.x; i < p.half; i += kThreads) {
+      float sine, cosine;
+      sincosf(p.inv_freq[i] * position, &sine, &cosine);
+      p.turns[int64_t(row) * p.half + i] =
+          make_float2(cosine * p.attention_factor, sine * p.attention_factor);
+    }
   }
 }
 

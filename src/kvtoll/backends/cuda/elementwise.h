@@ -16,6 +16,10 @@ struct EmbedParams {
   RowMap rows;
   float* x = nullptr;  // [rows, hidden]
   int row_count = 0, hidden = 0;
+  float2* turns = nullptr;          // [rows, half] cos and sin of the rows' positions, or null
+  const float* inv_freq = nullptr;  // [half]
+  float attention_factor = 1.0f;
+  int half = 0;
 };
 void launch_embed(const EmbedParams& p, DType dtype, const LaunchContext& launch);  // embed_kernel
 Bytes embed_bytes(int64_t rows, int64_t hidden);

@@ -7,76 +7,107 @@
 
 namespace kvtoll::cuda {
 
-using S = DefaultGemvShape;
-
-template <class T>
+// One kernel an operation; S: GemvLarge or GemvSmall of tuning/gemv_shape.h.
+template <class S, class T>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_qkv_gemv_kernel(GemvParams p) {
   gemv_body<S, T, true, StoreRow>(p, 1);
 }
-template <class T>
+template <class S, class T>
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks)
+    norm_qkv_rope_gemv_kernel(QkvRopeParams p) {
+  gemv_body<S, T, true, RopeRow>(p, 2);
+}
+template <class S, class T>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks) output_gemv_kernel(GemvParams p) {
   gemv_body<S, T, false, AddRow>(p, 1);
 }
-template <class T>
+template <class S, class T>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_gate_up_gemv_kernel(GemvParams p) {
   gemv_body<S, T, true, GateRow>(p, 2);
 }
-template <class T>
+template <class S, class T>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks) down_gemv_kernel(GemvParams p) {
   gemv_body<S, T, false, AddRow>(p, 1);
 }
-template <class T>
+template <class S, class T>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_lm_head_gemv_kernel(GemvParams p) {
   gemv_body<S, T, true, StoreRow>(p, 1);
 }
 
 namespace {
 
-void launch_gemv(void (*half)(GemvParams), void (*bfloat)(GemvParams), const GemvParams& p,
-                 DType dtype, int unit, const LaunchContext& launch) {
+template <class P>
+struct Variant {
+  void (*kernel)(P);
+  int threads, shared;
+};
+
+// The larger shape where its shared memory fits this device and width.
+#define KVTOLL_GEMV_VARIANT(name, Large, P, X)                                                 \
+  Variant<P> name##_variant(int k, DType dtype, int limit) {                                   \
+    const bool half = dtype == DType::kF16;                                                    \
+    if (const int bytes = GemvShared<Large, X>(k).total; bytes <= limit)                       \
+      return {half ? name##_kernel<Large, __half> : name##_kernel<Large, __nv_bfloat16>,       \
+              Large::kThreads, bytes};                                                         \
+    return {half ? name##_kernel<GemvSmall, __half> : name##_kernel<GemvSmall, __nv_bfloat16>, \
+            GemvSmall::kThreads, GemvShared<GemvSmall, X>(k).total};                           \
+  }
+KVTOLL_GEMV_VARIANT(norm_qkv_gemv, GemvLarge, GemvParams, float)
+KVTOLL_GEMV_VARIANT(norm_qkv_rope_gemv, GemvLarge, QkvRopeParams, float)
+KVTOLL_GEMV_VARIANT(output_gemv, GemvLarge, GemvParams, uint16_t)
+KVTOLL_GEMV_VARIANT(norm_gate_up_gemv, GemvLarge, GemvParams, float)
+KVTOLL_GEMV_VARIANT(down_gemv, GemvLargeDown, GemvParams, uint16_t)
+KVTOLL_GEMV_VARIANT(norm_lm_head_gemv, GemvLarge, GemvParams, float)
+#undef KVTOLL_GEMV_VARIANT
+
+template <class P>
+void launch_gemv(const Variant<P>& variant, const P& p, DType dtype, int unit,
+                 const LaunchContext& launch) {
   KVTOLL_CHECK(dtype == DType::kF16 || dtype == DType::kBF16, "gemv in {}", dtype_name(dtype));
   KVTOLL_CHECK(p.k % 8 == 0 && p.rows % unit == 0, "gemv of {} x {}", p.rows, p.k);
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(std::min(launch.multiprocessors, p.rows / unit)));
-  shape.block = dim3(S::kThreads);
-  shape.shared = static_cast<size_t>(GemvShared<S>(p.k).total);
+  shape.block = dim3(static_cast<unsigned>(variant.threads));
+  shape.shared = static_cast<size_t>(variant.shared);
   shape.overlap = launch.overlap;
-  launch_kernel(dtype == DType::kF16 ? half : bfloat, shape, launch.stream, p);
+  launch_kernel(variant.kernel, shape, launch.stream, p);
 }
 
 }  // namespace
 
 void launch_norm_qkv(const GemvParams& p, DType dtype, const LaunchContext& launch) {
-  launch_gemv(norm_qkv_gemv_kernel<__half>, norm_qkv_gemv_kernel<__nv_bfloat16>, p, dtype, 1,
-              launch);
+  launch_gemv(norm_qkv_gemv_variant(p.k, dtype, launch.max_shared), p, dtype, 1, launch);
+}
+void launch_norm_qkv_rope(const QkvRopeParams& p, DType dtype, const LaunchContext& launch) {
+  launch_gemv(norm_qkv_rope_gemv_variant(p.k, dtype, launch.max_shared), p, dtype, 2, launch);
 }
 void launch_output_add(const GemvParams& p, DType dtype, const LaunchContext& launch) {
-  launch_gemv(output_gemv_kernel<__half>, output_gemv_kernel<__nv_bfloat16>, p, dtype, 1, launch);
+  launch_gemv(output_gemv_variant(p.k, dtype, launch.max_shared), p, dtype, 1, launch);
 }
 void launch_norm_gate_up(const GemvParams& p, DType dtype, const LaunchContext& launch) {
-  launch_gemv(norm_gate_up_gemv_kernel<__half>, norm_gate_up_gemv_kernel<__nv_bfloat16>, p, dtype,
-              2, launch);
+  launch_gemv(norm_gate_up_gemv_variant(p.k, dtype, launch.max_shared), p, dtype, 2, launch);
 }
 void launch_down_add(const GemvParams& p, DType dtype, const LaunchContext& launch) {
-  launch_gemv(down_gemv_kernel<__half>, down_gemv_kernel<__nv_bfloat16>, p, dtype, 1, launch);
+  launch_gemv(down_gemv_variant(p.k, dtype, launch.max_shared), p, dtype, 1, launch);
 }
 void launch_norm_lm_head(const GemvParams& p, DType dtype, const LaunchContext& launch) {
-  launch_gemv(norm_lm_head_gemv_kernel<__half>, norm_lm_head_gemv_kernel<__nv_bfloat16>, p, dtype,
-              1, launch);
+  launch_gemv(norm_lm_head_gemv_variant(p.k, dtype, launch.max_shared), p, dtype, 1, launch);
 }
 
 Bytes gemv_bytes(int64_t rows, int64_t k, int out_bytes, bool adds, bool bias) {
   return Bytes(rows * k * 2 + k * 4 + rows * out_bytes * (adds ? 2 : 1) + (bias ? rows * 4 : 0));
 }
 
-void prepare_gemv(int max_k) {
-  const auto bytes = static_cast<size_t>(GemvShared<S>(max_k).total);
-  for (auto* kernel : {norm_qkv_gemv_kernel<__half>, output_gemv_kernel<__half>,
-                       norm_gate_up_gemv_kernel<__half>, down_gemv_kernel<__half>,
-                       norm_lm_head_gemv_kernel<__half>, norm_qkv_gemv_kernel<__nv_bfloat16>,
-                       output_gemv_kernel<__nv_bfloat16>, norm_gate_up_gemv_kernel<__nv_bfloat16>,
-                       down_gemv_kernel<__nv_bfloat16>, norm_lm_head_gemv_kernel<__nv_bfloat16>})
-    allow_shared(kernel, bytes);
+void prepare_gemv(const GemvWidths& widths, DType dtype, int limit) {
+  const auto allow = [](const auto& variant) {
+    allow_shared(variant.kernel, static_cast<size_t>(variant.shared));
+  };
+  allow(norm_qkv_gemv_variant(widths.hidden, dtype, limit));
+  allow(norm_qkv_rope_gemv_variant(widths.hidden, dtype, limit));
+  allow(output_gemv_variant(widths.query, dtype, limit));
+  allow(norm_gate_up_gemv_variant(widths.hidden, dtype, limit));
+  allow(down_gemv_variant(widths.ffn, dtype, limit));
+  allow(norm_lm_head_gemv_variant(widths.hidden, dtype, limit));
 }
 
 }  // namespace kvtoll::cuda

@@ -5,6 +5,8 @@
 // number of rows. Weights start to flow before the previous kernel has ended (launch.cuh).
 #pragma once
 
+#include <type_traits>
+
 #include "kvtoll/backends/cuda/copy_ring.cuh"
 #include "kvtoll/backends/cuda/gemv.h"
 #include "kvtoll/backends/cuda/numeric.cuh"
@@ -16,102 +18,173 @@ namespace kvtoll::cuda {
 inline constexpr int kGemvBatch = 32;  // rows between two block barriers: one per lane
 
 template <class S>
+concept FillsBatches = kGemvBatch % (S::kRows * S::kGroups) == 0;
+
+template <FillsBatches S>
 using WeightRing = CopyRing<S::kDepth, S::kStageBytes>;
 
 // Dynamic shared memory: rings | x [k] | partial sums [2][slices][batch] | barriers | norm scratch.
-template <class S>
+template <class S, class X>
 struct GemvShared {
   int x, partial, barriers, scratch, total;
   __host__ __device__ explicit GemvShared(int k) {
     x = S::kWarps * WeightRing<S>::kBytes;
-    partial = x + (k * 2 + 15) / 16 * 16;
+    partial = x + (k * static_cast<int>(sizeof(X)) + 15) / 16 * 16;
     barriers = partial + 2 * S::kSlices * kGemvBatch * 4;
     scratch = barriers + S::kWarps * S::kDepth * 8;
     total = scratch + S::kWarps * 4;
   }
 };
 
-// x [k] from global memory into shared memory, as T.
+// The input in shared memory, in chunks of eight values. Plain: T as it comes. Normed: fp32 in two
+// planes, the first and the last four values of each chunk, so that lanes read side by side.
+template <class T>
+__device__ __forceinline__ void read_chunk(const T* x, int, int i, float2 (&out)[4]) {
+  const uint4 v = reinterpret_cast<const uint4*>(x)[i];
+  out[0] = unpack2<T>(v.x), out[1] = unpack2<T>(v.y);
+  out[2] = unpack2<T>(v.z), out[3] = unpack2<T>(v.w);
+}
+template <class T>
+__device__ __forceinline__ void read_chunk(const float* x, int chunks, int i, float2 (&out)[4]) {
+  const float4 a = reinterpret_cast<const float4*>(x)[i];
+  const float4 b = reinterpret_cast<const float4*>(x)[chunks + i];
+  out[0] = {a.x, a.y}, out[1] = {a.z, a.w}, out[2] = {b.x, b.y}, out[3] = {b.z, b.w};
+}
+
+// x [k] from global memory into shared memory.
 template <class S, class T>
 __device__ __forceinline__ void load_plain(const GemvParams& p, T* x) {
+  constexpr int kHeld = 5;  // 16-byte chunks a thread asks for at once
   const uint4* from = static_cast<const uint4*>(p.x);
-  for (int i = threadIdx.x; i < p.k / 8; i += S::kThreads)
-    reinterpret_cast<uint4*>(x)[i] = __ldcg(from + i);
+  const int n = p.k / 8;
+  for (int first = threadIdx.x; first < n; first += kHeld * S::kThreads) {
+    uint4 v[kHeld];
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j)
+      if (const int i = first + j * S::kThreads; i < n) v[j] = __ldcg(from + i);
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j)
+      if (const int i = first + j * S::kThreads; i < n) reinterpret_cast<uint4*>(x)[i] = v[j];
+  }
 }
 
-template <class T>
-__device__ __forceinline__ void store_normed(T* x, int i, float4 v, float rms, float4 w) {
-  uint2 packed;
-  packed.x = pack2<T>(v.x * rms * w.x, v.y * rms * w.y);
-  packed.y = pack2<T>(v.z * rms * w.z, v.w * rms * w.w);
-  reinterpret_cast<uint2*>(x)[i] = packed;
-}
-
-__device__ __forceinline__ float sum_of_squares(float4 v) {
-  return v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-}
-
-// x = rmsnorm(residual) * weight, rounded to T once. residual [k] fp32.
-template <class S, class T>
-__device__ __forceinline__ void load_normed(const GemvParams& p, T* x, float* scratch) {
-  constexpr int kHeld = 1024 / S::kThreads;  // float4 a thread keeps; wider rows are read twice
+// x = residual * weight; the factor 1 / rms is common to all of x, so it is applied to the sums and
+// nobody waits for it here: warps leave their sums of squares in scratch.
+template <class S>
+__device__ __forceinline__ void load_normed(const GemvParams& p, float* x, float* scratch) {
+  constexpr int kHeld = 1024 / S::kThreads;  // float4 a thread asks for at once
   const float4* from = static_cast<const float4*>(p.x);
   const float4* weight = reinterpret_cast<const float4*>(p.norm);
   const int n = p.k / 4, tid = threadIdx.x;
-  for (int i = tid * 8; i < n; i += S::kThreads * 8)  // one line of 128 bytes each
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(weight + i));
-  pdl_wait();
-  float4 held[kHeld];
-  float sum = 0.0f;
-#pragma unroll
-  for (int j = 0; j < kHeld; ++j) {
-    const int i = tid + j * S::kThreads;
-    held[j] = i < n ? __ldcg(from + i) : float4{};
-  }
-#pragma unroll
-  for (int j = 0; j < kHeld; ++j) sum += sum_of_squares(held[j]);
-  for (int i = tid + kHeld * S::kThreads; i < n; i += S::kThreads)
-    sum += sum_of_squares(__ldcg(from + i));
-  sum = warp_sum(sum);
-  if (tid % 32 == 0) scratch[tid / 32] = sum;
-  __syncthreads();
-  sum = 0.0f;
-#pragma unroll
-  for (int i = 0; i < S::kWarps; ++i) sum += scratch[i];
-  const float rms = rsqrtf(sum / static_cast<float>(p.k) + p.eps);
+  float4 w[kHeld];
 #pragma unroll
   for (int j = 0; j < kHeld; ++j)
-    if (const int i = tid + j * S::kThreads; i < n)
-      store_normed<T>(x, i, held[j], rms, __ldg(weight + i));
+    if (const int i = tid + j * S::kThreads; i < n) w[j] = __ldg(weight + i);
+  pdl_wait();
+  float4 v[kHeld];
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j)
+    if (const int i = tid + j * S::kThreads; i < n) v[j] = __ldcg(from + i);
+  float sum = 0.0f;
+  const auto keep = [&](int i, float4 a, float4 b) {
+    sum += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
+    reinterpret_cast<float4*>(x)[(i & 1) * (n / 2) + i / 2] =
+        make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w);
+  };
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j)
+    if (const int i = tid + j * S::kThreads; i < n) keep(i, v[j], w[j]);
   for (int i = tid + kHeld * S::kThreads; i < n; i += S::kThreads)
-    store_normed<T>(x, i, __ldcg(from + i), rms, __ldg(weight + i));
+    keep(i, __ldcg(from + i), __ldg(weight + i));
+  sum = warp_sum(sum);
+  if (tid % 32 == 0) scratch[tid / 32] = sum;
 }
 
-// What becomes of the sum of one row.
+template <class S>
+__device__ __forceinline__ float inverse_rms(const GemvParams& p, const float* scratch) {
+  float sum = 0.0f;
+#pragma unroll
+  for (int i = 0; i < S::kWarps; ++i) sum += scratch[i];
+  return rsqrtf(sum / static_cast<float>(p.k) + p.eps);
+}
+
+// What becomes of the sum of one row; all lanes of a warp call, lane l with row first + l of a
+// batch. early() fetches what apply() needs while the products are still going on.
 struct StoreRow {
+  using Early = float;
+  static __device__ __forceinline__ Early early(const GemvParams& p, int row, bool valid) {
+    return valid && p.bias ? __ldg(p.bias + row) : 0.0f;
+  }
   template <class T>
-  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row,
+  static __device__ __forceinline__ void apply(const GemvParams& p, float bias, float sum, int row,
                                                bool valid) {
-    if (!valid) return;
-    static_cast<float*>(p.out)[row] = p.bias ? sum + p.bias[row] : sum;
+    if (valid) static_cast<float*>(p.out)[row] = sum + bias;
   }
 };
 struct AddRow {
+  using Early = float;
+  static __device__ __forceinline__ Early early(const GemvParams& p, int row, bool valid) {
+    const float old = valid ? __ldcg(static_cast<const float*>(p.out) + row) : 0.0f;
+    return valid && p.bias ? old + __ldg(p.bias + row) : old;
+  }
   template <class T>
-  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row,
+  static __device__ __forceinline__ void apply(const GemvParams& p, float old, float sum, int row,
                                                bool valid) {
-    if (!valid) return;
-    float* out = static_cast<float*>(p.out) + row;
-    __stcg(out, __ldcg(out) + (p.bias ? sum + p.bias[row] : sum));
+    if (valid) __stcg(static_cast<float*>(p.out) + row, old + sum);
   }
 };
-struct GateRow {  // all lanes call; even rows are gates, the next one's lane has the up
+struct GateRow {  // even rows are gates, the next one's lane has the up
+  using Early = float;
+  static __device__ __forceinline__ Early early(const GemvParams& p, int row, bool valid) {
+    return valid && p.bias ? __ldg(p.bias + row) : 0.0f;
+  }
   template <class T>
-  static __device__ __forceinline__ void apply(const GemvParams& p, float sum, int row,
+  static __device__ __forceinline__ void apply(const GemvParams& p, float bias, float sum, int row,
                                                bool valid) {
-    if (valid && p.bias) sum += p.bias[row];
+    sum += bias;
     const float up = __shfl_down_sync(0xffffffffu, sum, 1);
     if (valid && row % 2 == 0) static_cast<T*>(p.out)[row / 2] = from_float<T>(silu(sum) * up);
+  }
+};
+struct RopeRow {  // q and k rows come in pairs (i, i + half) next to each other; see weights.h
+  struct Early {
+    float bias = 0.0f;
+    float2 turn{1.0f, 0.0f};  // cos, sin; of an odd row: the sine's sign turned
+    void* to = nullptr;
+  };
+  static __device__ __forceinline__ Early early(const QkvRopeParams& p, int row, bool valid) {
+    Early e;
+    if (!valid) return e;
+    if (p.bias) e.bias = __ldg(p.bias + row);
+    const int dim = p.cache.dim, head = row / dim, r = row % dim, kv = head - p.heads;
+    const bool rotated = kv < p.cache.kv_heads;
+    int d = r;
+    if (rotated) {
+      e.turn = __ldcg(p.turns + r / 2);
+      if (r % 2) e.turn.y = -e.turn.y;
+      d = r / 2 + r % 2 * (dim / 2);
+    }
+    if (kv < 0) {
+      e.to = static_cast<uint16_t*>(p.q) + head * dim + d;
+      return e;
+    }
+    const int slot = row_slot(p.map, 0), position = row_position(p.map, 0);
+    const int64_t kv_head = rotated ? kv : kv - p.cache.kv_heads;
+    e.to = static_cast<uint16_t*>(rotated ? p.cache.k : p.cache.v) +
+           ((slot * int64_t(p.cache.kv_heads) + kv_head) * p.cache.capacity + position) * dim + d;
+    return e;
+  }
+  template <class T>
+  static __device__ __forceinline__ void apply(const QkvRopeParams& p, const Early& e, float sum,
+                                               int, bool valid) {
+    sum += e.bias;
+    const float other = __shfl_xor_sync(0xffffffffu, sum, 1);
+    sum = sum * e.turn.x - other * e.turn.y;
+    if (!valid) return;
+    if (p.half)
+      *static_cast<__half*>(e.to) = __float2half_rn(sum);
+    else
+      *static_cast<__nv_bfloat16*>(e.to) = __float2bfloat16_rn(sum);
   }
 };
 
@@ -141,18 +214,18 @@ struct GemvWalk {
 };
 
 // One group of rows: waits for its pieces, multiplies, asks for later ones. Sums of this lane.
-template <class S, class T>
-__device__ __forceinline__ void multiply_group(WeightRing<S>& ring, GemvWalk<S>& walk, const T* x,
-                                               int lane, float (&acc)[S::kRows]) {
-  const uint4* x_chunk = reinterpret_cast<const uint4*>(x);
+template <class S, class T, class X>
+__device__ __forceinline__ void multiply_group(WeightRing<S>& ring, GemvWalk<S>& walk, const X* x,
+                                               int all, int chunk0, int lane,
+                                               float (&acc)[S::kRows]) {
   for (int part = 0; part < walk.parts; ++part) {
     const int start = part * walk.part_chunks;
     const int n = min(walk.part_chunks, walk.chunks - start);
     const uint4* tile = reinterpret_cast<const uint4*>(ring.wait());
 #pragma unroll 2
     for (int i = lane; i < n; i += 32) {
-      const uint4 xc = x_chunk[start + i];
-      const float2 xf[4] = {unpack2<T>(xc.x), unpack2<T>(xc.y), unpack2<T>(xc.z), unpack2<T>(xc.w)};
+      float2 xf[4];
+      read_chunk<T>(x, all, chunk0 + start + i, xf);
 #pragma unroll
       for (int r = 0; r < S::kRows; ++r) acc[r] = dot8<T>(tile[r * S::kChunks + i], xf, acc[r]);
     }
@@ -184,15 +257,17 @@ __device__ __forceinline__ float warp_sum_rows(float (&acc)[kRows], int lane) {
   return sum;
 }
 
-template <class S, class T, bool kNormed, class Epilogue>
-__device__ __forceinline__ void gemv_body(const GemvParams& p, int unit) {
+template <FillsBatches S, class T, bool kNormed, class Epilogue, class Params>
+__device__ __forceinline__ void gemv_body(const Params& p, int unit) {
+  using X = std::conditional_t<kNormed, float, T>;
   extern __shared__ __align__(128) unsigned char shared[];
   pdl_trigger();
-  const GemvShared<S> at(p.k);
+  const GemvShared<S, X> at(p.k);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int slice = warp % S::kSlices, rank = warp / S::kSlices;
-  T* x = reinterpret_cast<T*>(shared + at.x);
+  X* x = reinterpret_cast<X*>(shared + at.x);
   float* partial = reinterpret_cast<float*>(shared + at.partial);
+  float* scratch = reinterpret_cast<float*>(shared + at.scratch);
   const int64_t units = p.rows / unit;
   const int first = static_cast<int>(units * blockIdx.x / gridDim.x) * unit;
   const int end = static_cast<int>(units * (blockIdx.x + 1) / gridDim.x) * unit;
@@ -212,7 +287,7 @@ __device__ __forceinline__ void gemv_body(const GemvParams& p, int unit) {
 
   // --- the input, once everything before this kernel is complete
   if constexpr (kNormed) {
-    load_normed<S, T>(p, x, reinterpret_cast<float*>(shared + at.scratch));
+    load_normed<S>(p, x, scratch);
   } else {
     pdl_wait();
     load_plain<S, T>(p, x);
@@ -223,18 +298,22 @@ __device__ __forceinline__ void gemv_body(const GemvParams& p, int unit) {
   for (int batch = 0, row0 = first; row0 < end; ++batch, row0 += kGemvBatch) {
     float* sums = partial + (batch & 1) * S::kSlices * kGemvBatch;
     const int rows = min(kGemvBatch, end - row0);
+    const bool finishes = warp == batch % S::kWarps;
+    typename Epilogue::Early early{};
+    if (finishes) early = Epilogue::early(p, row0 + lane, lane < rows);
     for (int r = rank * S::kRows; r < rows; r += S::kRows * S::kGroups) {
       float acc[S::kRows] = {};
-      multiply_group<S, T>(ring, walk, x + chunk0 * 8, lane, acc);
+      multiply_group<S, T>(ring, walk, x, all, chunk0, lane, acc);
       const float sum = warp_sum_rows<S::kRows>(acc, lane);
       if (lane < S::kRows) sums[slice * kGemvBatch + r + lane] = sum;
     }
     __syncthreads();
-    if (warp == batch % S::kWarps) {
+    if (finishes) {
       float sum = 0.0f;
 #pragma unroll
       for (int i = 0; i < S::kSlices; ++i) sum += sums[i * kGemvBatch + lane];
-      Epilogue::template apply<T>(p, sum, row0 + lane, lane < rows);
+      if constexpr (kNormed) sum *= inverse_rms<S>(p, scratch);
+      Epilogue::template apply<T>(p, early, sum, row0 + lane, lane < rows);
     }
   }
 }

@@ -8,6 +8,7 @@
 
 #include <cuda_runtime.h>
 
+#include "kvtoll/backends/cuda/rows.h"
 #include "kvtoll/core/dtype.h"
 #include "kvtoll/core/units.h"
 
@@ -23,14 +24,27 @@ struct GemvParams {
   void* out = nullptr;          // see each kernel
 };
 
+// q, k and v with RoPE and the cache append in the epilogue; for models without q/k norms.
+struct QkvRopeParams : GemvParams {
+  const float2* turns = nullptr;  // [dim / 2]: cos and sin at this row's position
+  RowMap map;                     // of one row
+  int heads = 0;
+  void* q = nullptr;  // [heads, dim], the cache's dtype
+  CacheView cache;    // by slot; the new token goes to its position
+  bool half = true;   // the cache's dtype: fp16, else bf16
+};
+
 struct LaunchContext {
   cudaStream_t stream = nullptr;
   int multiprocessors = 0;
+  int max_shared = 0;    // bytes of shared memory a block may have
   bool overlap = false;  // programmatic dependent launch
 };
 
 // out [rows] fp32 = W rmsnorm(x) + bias; rows: q, k, v heads.
 void launch_norm_qkv(const GemvParams& p, DType dtype, const LaunchContext& launch);
+// The same, then rotated and stored: q into p.q, k and v into the cache.
+void launch_norm_qkv_rope(const QkvRopeParams& p, DType dtype, const LaunchContext& launch);
 // out [rows] fp32 += W x + bias.
 void launch_output_add(const GemvParams& p, DType dtype, const LaunchContext& launch);
 // Rows 2i and 2i+1 are gate i and up i; out [rows / 2] = silu(gate) * up, in the weights' dtype.
@@ -43,7 +57,11 @@ void launch_norm_lm_head(const GemvParams& p, DType dtype, const LaunchContext& 
 // Bytes the product must move: weights once, x, norm and bias in, out (read too when it is added).
 Bytes gemv_bytes(int64_t rows, int64_t k, int out_bytes, bool adds, bool bias);
 
-// Raises shared-memory limits for products of this width; once, outside captures.
-void prepare_gemv(int max_k);
+// Raises shared-memory limits for a model's products; once, outside captures. limit: bytes a block
+// may have on this device.
+struct GemvWidths {
+  int hidden = 0, query = 0, ffn = 0;
+};
+void prepare_gemv(const GemvWidths& widths, DType dtype, int limit);
 
 }  // namespace kvtoll::cuda

@@ -9,7 +9,7 @@
 namespace kvtoll::cuda {
 
 LaunchContext CudaBackend::launch_context() const {
-  return {stream_.get(), device_.multiprocessors, capturing_ && device_.major >= 9};
+  return {stream_.get(), device_.multiprocessors, max_shared_, capturing_ && device_.major >= 9};
 }
 
 CacheView CudaBackend::cache_view(int layer) const {
@@ -45,8 +45,17 @@ void CudaBackend::bias_add(int layer, const float* bias, float* x, int n, int k)
 }
 
 void CudaBackend::embed() {
-  const EmbedParams p{weights_.embedding, act_.slot_token, decode_rows(), act_.x,
-                      row_count_,         config().hidden};
+  EmbedParams p;
+  p.table = weights_.embedding;
+  p.tokens = act_.slot_token;
+  p.rows = decode_rows();
+  p.x = act_.x;
+  p.row_count = row_count_;
+  p.hidden = config().hidden;
+  p.turns = act_.turns;
+  p.inv_freq = weights_.inv_freq;
+  p.attention_factor = weights_.attention_factor;
+  p.half = config().head_dim / 2;
   log_.run({"embed_kernel", {embed_bytes(row_count_, config().hidden)}},
            [&] { launch_embed(p, options_.weights, launch_context()); });
 }
@@ -60,11 +69,23 @@ void CudaBackend::norm_qkv(int layer) {
     return product("gemm_qkv", layer, w.qkv, width, c.hidden, act_.normed, act_.qkv, row_count_,
                    false);
   }
-  const GemvParams p{w.qkv,      width,       c.hidden,
-                     act_.x,     w.attn_norm, static_cast<float>(c.rms_eps),
-                     w.qkv_bias, act_.qkv};
-  log_.run({"norm_qkv_gemv_kernel", {gemv_bytes(width, c.hidden, 4, false, w.qkv_bias)}, layer},
-           [&] { launch_norm_qkv(p, options_.weights, launch_context()); });
+  QkvRopeParams p;
+  static_cast<GemvParams&>(p) = {w.qkv,      width,       c.hidden,
+                                 act_.x,     w.attn_norm, static_cast<float>(c.rms_eps),
+                                 w.qkv_bias, act_.qkv};
+  if (!rope_in_product())
+    return log_.run(
+        {"norm_qkv_gemv_kernel", {gemv_bytes(width, c.hidden, 4, false, w.qkv_bias)}, layer},
+        [&] { launch_norm_qkv(p, options_.weights, launch_context()); });
+  p.turns = act_.turns;
+  p.map = decode_rows();
+  p.heads = c.heads;
+  p.q = act_.q;
+  p.cache = cache_view(layer);
+  p.half = options_.cache == DType::kF16;
+  log_.run(
+      {"norm_qkv_rope_gemv_kernel", {gemv_bytes(width, c.hidden, 2, false, w.qkv_bias)}, layer},
+      [&] { launch_norm_qkv_rope(p, options_.weights, launch_context()); });
 }
 
 // places: rows and where keys and values go; the rest is filled in here.
@@ -87,6 +108,7 @@ void CudaBackend::rope(int layer, const RopeParams& places, const float* bias, i
 }
 
 void CudaBackend::rope_append(int layer) {
+  if (rope_in_product()) return;
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   RopeParams places;
   places.rows = decode_rows();
@@ -104,6 +126,7 @@ AttentionParams CudaBackend::attention_params(int layer) const {
   p.out_dtype = options_.weights;
   p.partial = act_.partial;
   p.stats = act_.stats;
+  p.arrived = act_.arrived;
   p.heads = c.heads;
   p.row_count = row_count_;
   p.splits = attention_splits(row_count_, c.kv_heads, c.gqa(), device_.multiprocessors,
@@ -114,14 +137,10 @@ AttentionParams CudaBackend::attention_params(int layer) const {
 void CudaBackend::attend(int layer) {
   const ModelConfig& c = config();
   const AttentionParams p = attention_params(layer);
-  const OpBytes split{attention_split_bytes(0, row_count_, c.heads, c.kv_heads, c.head_dim),
-                      attention_split_bytes(1, 0, c.heads, c.kv_heads, c.head_dim)};
-  log_.run({"attention_split_kernel", split, layer},
-           [&] { launch_attention_split(p, options_.cache, launch_context()); });
-  log_.run({"attention_combine_kernel",
-            {attention_combine_bytes(row_count_, c.heads, c.head_dim, p.splits)},
-            layer},
-           [&] { launch_attention_combine(p, options_.cache, launch_context()); });
+  const OpBytes bytes{attention_decode_bytes(0, row_count_, c.heads, c.kv_heads, c.head_dim),
+                      attention_decode_bytes(1, 0, c.heads, c.kv_heads, c.head_dim)};
+  log_.run({"attention_decode_kernel", bytes, layer},
+           [&] { launch_attention_decode(p, options_.cache, launch_context()); });
 }
 
 void CudaBackend::output_add(int layer) {

@@ -49,7 +49,13 @@ void CudaBackend::prompt_layers(const Prompt& prompt) {
   const ModelConfig& c = config();
   const RowMap rows{act_.row_slot + prompt.row, act_.slot_length, 0, true};
   const auto n = static_cast<int>(prompt.tokens);
-  const EmbedParams p{weights_.embedding, act_.tokens, rows, act_.x, n, c.hidden};
+  EmbedParams p;
+  p.table = weights_.embedding;
+  p.tokens = act_.tokens;
+  p.rows = rows;
+  p.x = act_.x;
+  p.row_count = n;
+  p.hidden = c.hidden;
   log_.run({"embed_kernel", {embed_bytes(n, c.hidden)}},
            [&] { launch_embed(p, options_.weights, launch_context()); });
   for (int layer = 0; layer < c.layers; ++layer) {

@@ -25,14 +25,15 @@ __global__ void __launch_bounds__(kWarps * 32) rope_append_kernel(RopeParams p) 
   const float* in = p.qkv + (int64_t(row) * items + item) * dim;
   const float* bias = p.bias ? p.bias + item * dim : nullptr;
 
-  // --- pair i is (i, i + half)
+  // --- pair i is (i, i + half); in q and k they lie side by side
   float low[kPairs], high[kPairs], squares = 0.0f;
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
     const int i = lane + 32 * j;
     if (i >= half) continue;
-    low[j] = __ldcg(in + i) + (bias ? bias[i] : 0.0f);
-    high[j] = __ldcg(in + i + half) + (bias ? bias[i + half] : 0.0f);
+    const int a = is_q || is_k ? 2 * i : i, b = is_q || is_k ? 2 * i + 1 : i + half;
+    low[j] = __ldcg(in + a) + (bias ? bias[a] : 0.0f);
+    high[j] = __ldcg(in + b) + (bias ? bias[b] : 0.0f);
     squares += low[j] * low[j] + high[j] * high[j];
   }
   const float* norm = is_q ? p.q_norm : is_k ? p.k_norm : nullptr;

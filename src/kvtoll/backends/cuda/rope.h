@@ -10,10 +10,10 @@
 namespace kvtoll::cuda {
 
 struct RopeParams {
-  const float* qkv = nullptr;       // [rows, (heads + 2 kv_heads) * dim]
-  const float* bias = nullptr;      // [(heads + 2 kv_heads) * dim] when the product did not add it
-  const float* q_norm = nullptr;    // [dim] or null
-  const float* k_norm = nullptr;    // [dim] or null
+  const float* qkv = nullptr;     // [rows, (heads + 2 kv_heads) * dim], q and k in pairs: weights.h
+  const float* bias = nullptr;    // [(heads + 2 kv_heads) * dim] when the product did not add it
+  const float* q_norm = nullptr;  // [dim] or null
+  const float* k_norm = nullptr;  // [dim] or null
   const float* inv_freq = nullptr;  // [dim / 2]
   float attention_factor = 1.0f, eps = 0.0f;
   int heads = 0, row_count = 0;

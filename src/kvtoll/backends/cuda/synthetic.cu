@@ -17,7 +17,15 @@ __device__ __forceinline__ float rounded(float v, DType as) {
 }
 
 __device__ __forceinline__ void store(const WeightTarget& t, int64_t i, float v) {
-  const int64_t at = t.row_step == 1 ? i : i / t.cols * t.row_step * t.cols + i % t.cols;
+  int64_t at = i;
+  if (t.row_step != 1 || t.half != 0) {
+    int64_t row = i / t.cols;
+    if (t.half != 0) {
+      const int64_t d = row % (2 * t.half);
+      row += (d < t.half ? 2 * d : 2 * (d - t.half) + 1) - d;
+    }
+    at = row * t.row_step * t.cols + i % t.cols;
+  }
   if (t.dtype == DType::kF16)
     static_cast<__half*>(t.to)[at] = __float2half_rn(v);
   else if (t.dtype == DType::kBF16)

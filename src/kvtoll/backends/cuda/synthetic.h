@@ -10,12 +10,14 @@
 
 namespace kvtoll::cuda {
 
-// Where row r of a [rows, cols] tensor goes: to + (r * row_step) * cols.
+// Where row r of a [rows, cols] tensor goes: row r * row_step of `to`; with half > 0 first the rows
+// of each head of 2 * half are put in pairs: d and d + half become 2 d and 2 d + 1.
 struct WeightTarget {
   void* to = nullptr;
   DType dtype = DType::kF16;  // fp16, bf16 or fp32
   int64_t rows = 1, cols = 0;
   int64_t row_step = 1;
+  int64_t half = 0;
 };
 
 // Element i = offset + scale * random_symmetric(seed, stream, i), rounded to `as`, to `then` and to

@@ -42,28 +42,30 @@ class Loader {
       : checkpoint_(checkpoint), dtype_(dtype), memory_(memory), stream_(stream) {}
 
   // Rows of `role` go to `to` + (first_row + r * step) rows of the same width.
-  Result<void> matrix(void* to, WeightRole role, int layer, int64_t first_row = 0,
-                      int64_t step = 1) {
+  Result<void> matrix(void* to, WeightRole role, int layer, int64_t first_row = 0, int64_t step = 1,
+                      int64_t half = 0) {
     const Shape shape = weight_shape(checkpoint_.config(), role);
-    WeightTarget target{static_cast<char*>(to) + first_row * shape[1] * 2, dtype_, shape[0],
-                        shape[1], step};
+    WeightTarget target{
+        static_cast<char*>(to) + first_row * shape[1] * 2, dtype_, shape[0], shape[1], step, half};
     return fill(target, role, layer, checkpoint_.dtype());
   }
 
   // A vector as fp32, rounded to the weights' dtype; nothing when the model lacks it.
-  Result<void> vector(float* to, WeightRole role, int layer, int64_t first = 0, int64_t step = 1) {
+  Result<void> vector(float* to, WeightRole role, int layer, int64_t first = 0, int64_t step = 1,
+                      int64_t half = 0) {
     if (!to || !has(checkpoint_.config(), role, layer)) return {};
-    WeightTarget target{to + first, DType::kF32,
-                        weight_shape(checkpoint_.config(), role).elements(), 1, step};
+    WeightTarget target{
+        to + first, DType::kF32, weight_shape(checkpoint_.config(), role).elements(),
+        1,          step,        half};
     return fill(target, role, layer, dtype_);
   }
 
   Result<void> layer(const LayerWeights& w, int i) {
     using enum WeightRole;
     const ModelConfig& c = checkpoint_.config();
-    const int64_t k = c.q_width(), v = c.q_width() + c.kv_width();
-    KVTOLL_TRY_VOID(matrix(w.qkv, kQ, i));
-    KVTOLL_TRY_VOID(matrix(w.qkv, kK, i, k));
+    const int64_t k = c.q_width(), v = c.q_width() + c.kv_width(), half = c.head_dim / 2;
+    KVTOLL_TRY_VOID(matrix(w.qkv, kQ, i, 0, 1, half));
+    KVTOLL_TRY_VOID(matrix(w.qkv, kK, i, k, 1, half));
     KVTOLL_TRY_VOID(matrix(w.qkv, kV, i, v));
     KVTOLL_TRY_VOID(matrix(w.o, kO, i));
     KVTOLL_TRY_VOID(matrix(w.gate_up, kGate, i, 0, 2));
@@ -73,8 +75,8 @@ class Loader {
     KVTOLL_TRY_VOID(vector(w.ffn_norm, kFfnNorm, i));
     KVTOLL_TRY_VOID(vector(w.q_norm, kQNorm, i));
     KVTOLL_TRY_VOID(vector(w.k_norm, kKNorm, i));
-    KVTOLL_TRY_VOID(vector(w.qkv_bias, kQBias, i));
-    KVTOLL_TRY_VOID(vector(w.qkv_bias, kKBias, i, k));
+    KVTOLL_TRY_VOID(vector(w.qkv_bias, kQBias, i, 0, 1, half));
+    KVTOLL_TRY_VOID(vector(w.qkv_bias, kKBias, i, k, 1, half));
     KVTOLL_TRY_VOID(vector(w.qkv_bias, kVBias, i, v));
     KVTOLL_TRY_VOID(vector(w.o_bias, kOBias, i));
     KVTOLL_TRY_VOID(vector(w.gate_up_bias, kGateBias, i, 0, 2));
@@ -94,7 +96,9 @@ class Loader {
       KVTOLL_TRY(staging_, memory_.allocate(Bytes(kStagingBytes), MemoryTag::kWorkspace));
     }
     const int64_t size = dtype_size(tensor.view.dtype);
-    const int64_t rows_at_once = std::max<int64_t>(1, kStagingBytes / (target.cols * size));
+    const int64_t unit = std::max<int64_t>(1, 2 * target.half);  // whole heads
+    const int64_t rows_at_once =
+        std::max<int64_t>(1, kStagingBytes / (target.cols * size * unit)) * unit;
     for (int64_t row = 0; row < target.rows; row += rows_at_once) {
       WeightTarget part = target;
       part.rows = std::min(rows_at_once, target.rows - row);

@@ -16,7 +16,9 @@
 namespace kvtoll::cuda {
 
 struct LayerWeights {
-  void* qkv = nullptr;      // [q_width + 2 kv_width, hidden]
+  // [q_width + 2 kv_width, hidden]; rows d and d + head_dim / 2 of each q and k head, which RoPE
+  // turns together, are rows 2 d and 2 d + 1 (qkv_bias likewise).
+  void* qkv = nullptr;
   void* o = nullptr;        // [hidden, q_width]
   void* gate_up = nullptr;  // [2 ffn, hidden], rows 2i: gate i, 2i + 1: up i
   void* down = nullptr;     // [hidden, ffn]

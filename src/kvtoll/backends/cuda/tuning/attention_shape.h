@@ -13,7 +13,7 @@ constexpr int attention_depth(int head_dim) { return head_dim > 128 ? 4 : 512 / 
 constexpr int attention_blocks(int head_dim) { return head_dim > 128 ? 1 : 2; }
 // Blocks launched for each multiprocessor when one sequence's heads do not fill it.
 inline constexpr int kAttentionWaves = 1;
-inline constexpr int kMaxSplits = 512;
+inline constexpr int kMaxSplits = 128;
 inline constexpr int kMaxAttentionWaves = 2;  // what buffers are sized for
 
 }  // namespace kvtoll::cuda

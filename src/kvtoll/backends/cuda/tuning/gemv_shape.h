@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Launch shapes of the matrix-vector kernels: one block a multiprocessor; its warps are `slices`
 // shares of k by warps / slices groups of rows. Every warp streams its weights through a ring of
-// `depth` stages of `rows` rows by at most `chunks` 16-byte chunks. Two blocks of successive
-// kernels fit beside each other (227 KiB of shared memory on sm_90), which lets the next kernel's
-// weights flow while the last one ends.
+// `depth` stages of `rows` rows by at most `chunks` 16-byte chunks. What the rings hold is what
+// flows while one kernel ends and the next finds its input, so they take nearly all shared memory:
+// 192 KiB a multiprocessor on sm_90 are 26 MB, or 8 us of an H100's memory.
 #pragma once
 
 namespace kvtoll::cuda {
@@ -23,6 +23,8 @@ struct GemvShape {
   static constexpr int kStageBytes = kRows * kChunks * 16;
 };
 
-using DefaultGemvShape = GemvShape<8, 8, 2, 64, 5, 4>;
+using GemvLarge = GemvShape<16, 8, 4, 64, 3, 1>;      // 192 KiB; k up to about 8,000
+using GemvLargeDown = GemvShape<16, 8, 2, 64, 5, 1>;  // 160 KiB; k up to about 34,000
+using GemvSmall = GemvShape<8, 8, 2, 64, 5, 2>;       // 80 KiB: sm_80, and wider rows
 
 }  // namespace kvtoll::cuda
