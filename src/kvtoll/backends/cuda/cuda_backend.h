@@ -92,6 +92,9 @@ class CudaBackend final : public Backend {
   void bias_add(int layer, const float* bias, float* x, int n, int k);
   void rope(int layer, const RopeParams& places, const float* bias, int n);
   AttentionParams attention_params(int layer) const;
+  // The products of a layer in order, and the one that follows one of them, for gemv.h.
+  enum class Stage { kQkv, kOutput, kGateUp, kDown };
+  NextWeights next_weights(int layer, Stage stage) const;
   // RoPE and the append happen in the epilogue of the q, k, v product.
   bool rope_in_product() const {
     return row_count_ == 1 && !config().qk_norm && options_.attention == Attention::kFused;

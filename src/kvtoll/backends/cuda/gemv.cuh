@@ -188,6 +188,29 @@ struct RopeRow {  // q and k rows come in pairs (i, i + half) next to each other
   }
 };
 
+// Brings bytes (a multiple of 16) into the L2; one lane's instruction.
+__device__ __forceinline__ void prefetch_l2(const unsigned char* from, int bytes) {
+#if KVTOLL_BULK_COPY
+  if (threadIdx.x % 32 == 0)
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+#endif
+}
+
+// Where the rows of block b of a kernel of `blocks` blocks start.
+__device__ __forceinline__ int first_row(int rows, int unit, int b, int blocks) {
+  return static_cast<int>(static_cast<int64_t>(rows / unit) * b / blocks) * unit;
+}
+
+// The share of this warp in what this block's successor reads first.
+template <class S>
+__device__ __forceinline__ const unsigned char* successor_bytes(const NextWeights& next, int warp) {
+  if (!next.weights) return nullptr;
+  const int64_t row = first_row(next.rows, next.unit, blockIdx.x, gridDim.x);
+  const int64_t at = row * next.row_bytes + warp * (kAheadBytes / S::kWarps);
+  if (at + kAheadBytes / S::kWarps > next.rows * next.row_bytes) return nullptr;
+  return static_cast<const unsigned char*>(next.weights) + at;
+}
+
 // The walk of one warp over its tiles: groups of kRows rows, each in `parts` pieces along k.
 template <class S>
 struct GemvWalk {
@@ -195,10 +218,15 @@ struct GemvWalk {
   int64_t row_bytes;
   int left;  // rows from that group on, other groups' included
   int chunks, parts, part_chunks;
+  const unsigned char* ahead;  // what to bring into the L2 when all is asked for, or null
   int part = 0;
 
   __device__ __forceinline__ void request_next(WeightRing<S>& ring) {
-    if (left <= 0) return ring.skip();
+    if (left <= 0) {
+      if (ahead) prefetch_l2(ahead, kAheadBytes / S::kWarps);
+      ahead = nullptr;
+      return ring.skip();
+    }
     const int start = part * part_chunks, bytes = min(part_chunks, chunks - start) * 16;
     const int rows = min(S::kRows, left);
     ring.expect(rows * bytes);
@@ -268,9 +296,8 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
   X* x = reinterpret_cast<X*>(shared + at.x);
   float* partial = reinterpret_cast<float*>(shared + at.partial);
   float* scratch = reinterpret_cast<float*>(shared + at.scratch);
-  const int64_t units = p.rows / unit;
-  const int first = static_cast<int>(units * blockIdx.x / gridDim.x) * unit;
-  const int end = static_cast<int>(units * (blockIdx.x + 1) / gridDim.x) * unit;
+  const int first = first_row(p.rows, unit, blockIdx.x, gridDim.x);
+  const int end = first_row(p.rows, unit, blockIdx.x + 1, gridDim.x);
   const int all = p.k / 8, chunk0 = all * slice / S::kSlices;
   GemvWalk<S> walk{};
   walk.row_bytes = int64_t(p.k) * 2;
@@ -281,6 +308,7 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
   walk.part_chunks = walk.parts ? (walk.chunks + walk.parts - 1) / walk.parts : 0;
   // With fewer chunks than slices a warp may have none: it adds zeros.
   walk.left = walk.parts ? end - first - rank * S::kRows : 0;
+  walk.ahead = successor_bytes<S>(p.next, warp);
   WeightRing<S> ring(shared + warp * WeightRing<S>::kBytes,
                      reinterpret_cast<uint64_t*>(shared + at.barriers) + warp * S::kDepth, lane);
   for (int i = 0; i < S::kDepth; ++i) walk.request_next(ring);

@@ -14,6 +14,13 @@
 
 namespace kvtoll::cuda {
 
+// The matrix that the next product of the step reads, or null: see gemv.cuh.
+struct NextWeights {
+  const void* weights = nullptr;
+  int64_t row_bytes = 0;
+  int rows = 0, unit = 1;  // unit: rows that stay together (gate and up, pairs of RoPE)
+};
+
 struct GemvParams {
   const void* weights = nullptr;  // [rows, k]
   int rows = 0, k = 0;
@@ -22,6 +29,7 @@ struct GemvParams {
   float eps = 0.0f;
   const float* bias = nullptr;  // [rows] or null
   void* out = nullptr;          // see each kernel
+  NextWeights next;
 };
 
 // q, k and v with RoPE and the cache append in the epilogue; for models without q/k norms.

@@ -20,6 +20,25 @@ CacheView CudaBackend::cache_view(int layer) const {
   return {base, base + tensor, request_.max_tokens, c.kv_heads, c.head_dim};
 }
 
+NextWeights CudaBackend::next_weights(int layer, Stage stage) const {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  const int64_t hidden = int64_t(c.hidden) * 2;
+  switch (stage) {
+    case Stage::kQkv:
+      return {w.o, int64_t(c.q_width()) * 2, c.hidden, 1};
+    case Stage::kOutput:
+      return {w.gate_up, hidden, 2 * c.ffn, 2};
+    case Stage::kGateUp:
+      return {w.down, int64_t(c.ffn) * 2, c.hidden, 1};
+    case Stage::kDown:
+      break;
+  }
+  if (layer + 1 == c.layers) return {weights_.lm_head, hidden, c.vocab, 1};
+  return {weights_.layers[static_cast<size_t>(layer) + 1].qkv, hidden,
+          c.q_width() + 2 * c.kv_width(), 2};
+}
+
 // Several rows: x [n, k] in the weights' dtype, out [n, rows] fp32.
 void CudaBackend::product(std::string_view kernel, int layer, const void* weights, int rows, int k,
                           const void* x, float* out, int n, bool add) {
@@ -73,6 +92,7 @@ void CudaBackend::norm_qkv(int layer) {
   static_cast<GemvParams&>(p) = {w.qkv,      width,       c.hidden,
                                  act_.x,     w.attn_norm, static_cast<float>(c.rms_eps),
                                  w.qkv_bias, act_.qkv};
+  p.next = next_weights(layer, Stage::kQkv);
   if (!rope_in_product())
     return log_.run(
         {"norm_qkv_gemv_kernel", {gemv_bytes(width, c.hidden, 4, false, w.qkv_bias)}, layer},
@@ -151,7 +171,8 @@ void CudaBackend::output_add(int layer) {
             true);
     return bias_add(layer, w.o_bias, act_.x, row_count_, c.hidden);
   }
-  const GemvParams p{w.o, c.hidden, c.q_width(), act_.attended, nullptr, 0.0f, w.o_bias, act_.x};
+  GemvParams p{w.o, c.hidden, c.q_width(), act_.attended, nullptr, 0.0f, w.o_bias, act_.x};
+  p.next = next_weights(layer, Stage::kOutput);
   log_.run({"output_gemv_kernel", {gemv_bytes(c.hidden, c.q_width(), 4, true, w.o_bias)}, layer},
            [&] { launch_output_add(p, options_.weights, launch_context()); });
 }
@@ -168,9 +189,10 @@ void CudaBackend::norm_gate_up(int layer) {
                       options_.weights, launch_context());
     });
   }
-  const GemvParams p{w.gate_up,      2 * c.ffn,  c.hidden,
-                     act_.x,         w.ffn_norm, static_cast<float>(c.rms_eps),
-                     w.gate_up_bias, act_.hidden};
+  GemvParams p{w.gate_up,      2 * c.ffn,  c.hidden,
+               act_.x,         w.ffn_norm, static_cast<float>(c.rms_eps),
+               w.gate_up_bias, act_.hidden};
+  p.next = next_weights(layer, Stage::kGateUp);
   log_.run({"norm_gate_up_gemv_kernel",
             {gemv_bytes(2 * c.ffn, c.hidden, 1, false, w.gate_up_bias)},
             layer},
@@ -184,7 +206,8 @@ void CudaBackend::down_add(int layer) {
     product("gemm_down", layer, w.down, c.hidden, c.ffn, act_.hidden, act_.x, row_count_, true);
     return bias_add(layer, w.down_bias, act_.x, row_count_, c.hidden);
   }
-  const GemvParams p{w.down, c.hidden, c.ffn, act_.hidden, nullptr, 0.0f, w.down_bias, act_.x};
+  GemvParams p{w.down, c.hidden, c.ffn, act_.hidden, nullptr, 0.0f, w.down_bias, act_.x};
+  p.next = next_weights(layer, Stage::kDown);
   log_.run({"down_gemv_kernel", {gemv_bytes(c.hidden, c.ffn, 4, true, w.down_bias)}, layer},
            [&] { launch_down_add(p, options_.weights, launch_context()); });
 }
@@ -198,7 +221,7 @@ void CudaBackend::lm_head_rows(const float* x, int rows, int first_logit_row) {
     return product("gemm_lm_head", -1, weights_.lm_head, c.vocab, c.hidden, act_.normed, out, rows,
                    false);
   }
-  const GemvParams p{
+  GemvParams p{
       weights_.lm_head, c.vocab, c.hidden, x, weights_.final_norm, static_cast<float>(c.rms_eps),
       nullptr,          out};
   log_.run({"norm_lm_head_gemv_kernel", {gemv_bytes(c.vocab, c.hidden, 4, false, false)}},

@@ -41,6 +41,7 @@ Result<bool> CudaBackend::begin_step(const StepInput& input) {
                          return s.tokens.size() > 1;
                        });
   try {
+    std::fill_n(next_.get<int32_t>(), row_count_, -1);
     upload_rows(input);
     if (!prompts) return begin_decode(input);
     KVTOLL_TRY_VOID(run_prompts(input));

@@ -27,4 +27,8 @@ using GemvLarge = GemvShape<16, 8, 4, 64, 3, 1>;      // 192 KiB; k up to about 
 using GemvLargeDown = GemvShape<16, 8, 2, 64, 5, 1>;  // 160 KiB; k up to about 34,000
 using GemvSmall = GemvShape<8, 8, 2, 64, 5, 2>;       // 80 KiB: sm_80, and wider rows
 
+// Bytes of the next kernel's weights that each block brings into the L2 when it has asked for all
+// of its own: what an H100's memory delivers while one block ends and the next one starts (3 us).
+inline constexpr int kAheadBytes = 64 << 10;
+
 }  // namespace kvtoll::cuda
