@@ -77,22 +77,34 @@ Result<void> CudaBackend::load() {
 BackendInfo CudaBackend::info() const {
   BackendInfo info{.name = "cuda", .device = device_.name, .peak_gb_s = device_.peak_gb_s};
   info.attention_kernels = {"attention_decode_kernel", "attention_prefill_kernel"};
+  if (options_.attention == Attention::kMaterialize)
+    info.attention_kernels.push_back("kv_concat_kernel");
   return info;
 }
 
 Result<void> CudaBackend::check_formats(const CacheRequest& request) const {
   for (const KvPair& pair : request.layers)
     for (const KvFormat* format : {&pair.key, &pair.value}) {
-      if (format->quantized())
+      if (format->quantized() && options_.attention == Attention::kFused)
         return make_error(ErrorKind::kUnsupported,
-                          "no cuda kernel serves {} yet; there are fp16 and bf16",
+                          "no fused cuda kernel serves {}; there are attention_decode_kernel for "
+                          "fp16 and bf16, and `--attention materialize` for quantized formats",
                           format->to_string());
-      if (format->dtype != options_.cache)
+      if (format->quantized() && options_.launch == Launch::kGraph)
+        return make_error(ErrorKind::kUnsupported,
+                          "{} under `--attention materialize` runs one launch at a time; use "
+                          "`--launch eager`",
+                          format->to_string());
+      if (!format->quantized() && format->dtype != options_.cache)
         return make_error(ErrorKind::kUnsupported,
                           "the cuda backend keeps exact keys and values in the cache's dtype {}, "
                           "not in {}",
                           dtype_name(options_.cache), dtype_name(format->dtype));
     }
+  if (options_.attention == Attention::kMaterialize && options_.launch == Launch::kGraph)
+    return make_error(ErrorKind::kUnsupported,
+                      "`--attention materialize` runs one launch at a time; use `--launch eager`, "
+                      "or `--attention fused --launch graph`");
   return {};
 }
 
@@ -103,11 +115,11 @@ Result<void> CudaBackend::reserve(const CacheRequest& request) {
     KVTOLL_TRY_VOID(check_formats(request));
     graphs_.clear();
     workspace_.reset();
-    cache_.reset();
+    kv_ = KvMemory();
     const Result<void> done = try_reserve(request);
     if (!done) {
       workspace_.reset();
-      cache_.reset();
+      kv_ = KvMemory();
       request_ = CacheRequest{.slots = 0};
     }
     return done;
@@ -119,20 +131,22 @@ Result<void> CudaBackend::reserve(const CacheRequest& request) {
 Result<void> CudaBackend::try_reserve(const CacheRequest& request) {
   const ModelConfig& c = config();
   request_ = request;
-  const Bytes layer(int64_t{2} * request.slots * c.kv_heads * request.max_tokens * c.head_dim * 2);
+  KVTOLL_TRY(const MemorySplit planned, kv_.plan({request, options_.cache, c.kv_heads, c.head_dim,
+                                                  options_.attention == Attention::kMaterialize}));
   const int items = request.slots * c.kv_heads * ((c.gqa() + 7) / 8);
   const int64_t partial =
       int64_t{8} * c.head_dim * std::max(device_.multiprocessors * kMaxAttentionWaves, items);
   Slab slab;
   plan_activations(act_, c, request.slots, request.max_prompt, partial, slab);
-  const Bytes need = layer * c.layers + slab.bytes(), free = memory_.free();
+  const Bytes need = planned.total() + slab.bytes(), free = memory_.free();
   if (need > free)
     return make_error(ErrorKind::kOutOfMemory,
                       "{} x {} tokens take {:.3f} GB of keys and values and {:.3f} GB of workspace "
                       "beside {:.3f} GB of weights; {:.3f} GB are free",
-                      request.slots, request.max_tokens, gigabytes(layer * c.layers),
-                      gigabytes(slab.bytes()), gigabytes(weights_.memory.bytes()), gigabytes(free));
-  KVTOLL_TRY(cache_, memory_.allocate(layer * c.layers, MemoryTag::kKvPayload));
+                      request.slots, request.max_tokens, gigabytes(planned.kv()),
+                      gigabytes(planned[MemoryTag::kWorkspace] + slab.bytes()),
+                      gigabytes(weights_.memory.bytes()), gigabytes(free));
+  KVTOLL_TRY_VOID(kv_.allocate(memory_));
   KVTOLL_TRY(workspace_, slab.allocate(memory_, MemoryTag::kWorkspace));
   KVTOLL_CUDA(
       cudaMemsetAsync(act_.row_slot, 0, static_cast<size_t>(act_.state_bytes), stream_.get()));
@@ -151,6 +165,7 @@ Result<void> CudaBackend::try_reserve(const CacheRequest& request) {
 void CudaBackend::clear_slot(int slot) {
   lengths_[static_cast<size_t>(slot)] = 0;
   KVTOLL_CUDA(cudaMemsetAsync(act_.slot_length + slot, 0, 4, stream_.get()));
+  kv_.clear(slot, stream_.get());
 }
 
 std::span<const int32_t> CudaBackend::next_tokens() {

@@ -14,6 +14,7 @@
 #include "kvtoll/backends/cuda/activations.h"
 #include "kvtoll/backends/cuda/attention_decode.h"
 #include "kvtoll/backends/cuda/cublas.h"
+#include "kvtoll/backends/cuda/kv_memory.h"
 #include "kvtoll/backends/cuda/op_log.h"
 #include "kvtoll/backends/cuda/rope.h"
 #include "kvtoll/backends/cuda/weights.h"
@@ -78,20 +79,31 @@ class CudaBackend final : public Backend {
 
   // prompts.cc
   Result<void> run_prompts(const StepInput& input);
-  void prompt_layers(const Prompt& prompt);
+  Result<void> prompt_layers(const Prompt& prompt);
+  void prompt_qkv(const Prompt& prompt, int layer, int offset, int rows);
+  void prompt_queries(const Prompt& prompt, int layer, int offset, int rows);
   void prompt_attention(const Prompt& prompt, int layer, int offset, int rows);
+  Result<void> prompt_layer(const Prompt& prompt, int layer);
+  void prompt_rest(int layer, int offset, int rows);
+  Result<void> prompt_store(const Prompt& prompt, int layer, bool read_back);
   void lm_head_rows(const float* x, int rows, int first_logit_row);
 
+  // materialize.cc
+  KvRun kv_run(int layer);
+  Result<void> join_tensor(int layer, const TensorMemory& tensor, int row, void* read);
+  Result<void> store_tensor(int layer, const TensorMemory& tensor, int slot, const void* read,
+                            int64_t tokens, int64_t from);
+  Result<void> attend_materialized(int layer);
+
   // ops.cc
+  void attend_to(int layer, const CacheView& view, bool by_row);
   LaunchContext launch_context() const;
   RowMap decode_rows() const { return {act_.row_slot, act_.slot_length}; }
-  CacheView cache_view(int layer) const;
   void product(std::string_view kernel, int layer, const void* weights, int rows, int k,
                const void* x, float* out, int n, bool add);
   void normalize(int layer, const float* x, const float* weight, int n);
   void bias_add(int layer, const float* bias, float* x, int n, int k);
   void rope(int layer, const RopeParams& places, const float* bias, int n);
-  AttentionParams attention_params(int layer) const;
   // The products of a layer in order, and the one that follows one of them, for gemv.h.
   enum class Stage { kQkv, kOutput, kGateUp, kDown };
   NextWeights next_weights(int layer, Stage stage) const;
@@ -110,7 +122,8 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Cublas> blas_;
 
   CacheRequest request_;
-  DeviceBuffer cache_, workspace_;
+  KvMemory kv_;
+  DeviceBuffer workspace_;
   Activations act_;
   PinnedBuffer next_;                   // [slots] int32, written by argmax_kernel
   PinnedBuffer upload_;                 // [max(slots, prompt)] int32
@@ -125,6 +138,7 @@ class CudaBackend final : public Backend {
   bool flushed_ = false, all_logits_ = false, capturing_ = false;
   int64_t prompt_rows_ = 0;                // all_logits: rows of act_.x that hold the prompt
   int logit_first_ = 0, logit_count_ = 0;  // rows in act_.logits
+  std::optional<Error> failure_;           // the first refusal of a store, told by end_step
   OpLog log_;
   std::optional<trace::StepScope> scope_;
 };

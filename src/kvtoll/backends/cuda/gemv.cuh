@@ -201,14 +201,15 @@ __device__ __forceinline__ int first_row(int rows, int unit, int b, int blocks) 
   return static_cast<int>(static_cast<int64_t>(rows / unit) * b / blocks) * unit;
 }
 
-// The share of this warp in what this block's successor reads first.
+// This warp's share of what the block's successor reads first.
 template <class S>
-__device__ __forceinline__ const unsigned char* successor_bytes(const NextWeights& next, int warp) {
-  if (!next.weights) return nullptr;
+__device__ __forceinline__ void prefetch_successor(const NextWeights& next, int warp) {
+  if (!next.weights) return;
+  constexpr int kShare = kAheadBytes / S::kWarps;
   const int64_t row = first_row(next.rows, next.unit, blockIdx.x, gridDim.x);
-  const int64_t at = row * next.row_bytes + warp * (kAheadBytes / S::kWarps);
-  if (at + kAheadBytes / S::kWarps > next.rows * next.row_bytes) return nullptr;
-  return static_cast<const unsigned char*>(next.weights) + at;
+  const int64_t at = row * next.row_bytes + warp * kShare;
+  if (at + kShare <= next.rows * next.row_bytes)
+    prefetch_l2(static_cast<const unsigned char*>(next.weights) + at, kShare);
 }
 
 // The walk of one warp over its tiles: groups of kRows rows, each in `parts` pieces along k.
@@ -218,15 +219,10 @@ struct GemvWalk {
   int64_t row_bytes;
   int left;  // rows from that group on, other groups' included
   int chunks, parts, part_chunks;
-  const unsigned char* ahead;  // what to bring into the L2 when all is asked for, or null
   int part = 0;
 
   __device__ __forceinline__ void request_next(WeightRing<S>& ring) {
-    if (left <= 0) {
-      if (ahead) prefetch_l2(ahead, kAheadBytes / S::kWarps);
-      ahead = nullptr;
-      return ring.skip();
-    }
+    if (left <= 0) return ring.skip();
     const int start = part * part_chunks, bytes = min(part_chunks, chunks - start) * 16;
     const int rows = min(S::kRows, left);
     ring.expect(rows * bytes);
@@ -308,7 +304,6 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
   walk.part_chunks = walk.parts ? (walk.chunks + walk.parts - 1) / walk.parts : 0;
   // With fewer chunks than slices a warp may have none: it adds zeros.
   walk.left = walk.parts ? end - first - rank * S::kRows : 0;
-  walk.ahead = successor_bytes<S>(p.next, warp);
   WeightRing<S> ring(shared + warp * WeightRing<S>::kBytes,
                      reinterpret_cast<uint64_t*>(shared + at.barriers) + warp * S::kDepth, lane);
   for (int i = 0; i < S::kDepth; ++i) walk.request_next(ring);
@@ -335,6 +330,7 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
       const float sum = warp_sum_rows<S::kRows>(acc, lane);
       if (lane < S::kRows) sums[slice * kGemvBatch + r + lane] = sum;
     }
+    if (row0 + kGemvBatch >= end) prefetch_successor<S>(p.next, warp);  // all of ours is here
     __syncthreads();
     if (finishes) {
       float sum = 0.0f;

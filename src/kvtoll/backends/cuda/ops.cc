@@ -12,14 +12,6 @@ LaunchContext CudaBackend::launch_context() const {
   return {stream_.get(), device_.multiprocessors, max_shared_, capturing_ && device_.major >= 9};
 }
 
-CacheView CudaBackend::cache_view(int layer) const {
-  const ModelConfig& c = config();
-  const int64_t tensor =
-      int64_t(request_.slots) * c.kv_heads * request_.max_tokens * c.head_dim * 2;
-  char* base = cache_.get<char>() + 2 * layer * tensor;
-  return {base, base + tensor, request_.max_tokens, c.kv_heads, c.head_dim};
-}
-
 NextWeights CudaBackend::next_weights(int layer, Stage stage) const {
   const ModelConfig& c = config();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
@@ -101,7 +93,7 @@ void CudaBackend::norm_qkv(int layer) {
   p.map = decode_rows();
   p.heads = c.heads;
   p.q = act_.q;
-  p.cache = cache_view(layer);
+  p.cache = kv_.rows(layer);
   p.half = options_.cache == DType::kF16;
   log_.run(
       {"norm_qkv_rope_gemv_kernel", {gemv_bytes(width, c.hidden, 2, false, w.qkv_bias)}, layer},
@@ -132,16 +124,20 @@ void CudaBackend::rope_append(int layer) {
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   RopeParams places;
   places.rows = decode_rows();
-  places.cache = cache_view(layer);
+  places.cache = kv_.rows(layer);
+  places.k_start = kv_.starts(kv_.key(layer));
+  places.v_start = kv_.starts(kv_.value(layer));
   rope(layer, places, row_count_ > 1 ? w.qkv_bias : nullptr, row_count_);
 }
 
-AttentionParams CudaBackend::attention_params(int layer) const {
+// by_row: the view is indexed by row of the step (materialized), not by slot.
+void CudaBackend::attend_to(int layer, const CacheView& view, bool by_row) {
   const ModelConfig& c = config();
   AttentionParams p;
   p.q = act_.q;
-  p.cache = cache_view(layer);
+  p.cache = view;
   p.rows = decode_rows();
+  p.slot_is_row = by_row;
   p.out = act_.attended;
   p.out_dtype = options_.weights;
   p.partial = act_.partial;
@@ -151,16 +147,16 @@ AttentionParams CudaBackend::attention_params(int layer) const {
   p.row_count = row_count_;
   p.splits = attention_splits(row_count_, c.kv_heads, c.gqa(), device_.multiprocessors,
                               request_.max_tokens);
-  return p;
-}
-
-void CudaBackend::attend(int layer) {
-  const ModelConfig& c = config();
-  const AttentionParams p = attention_params(layer);
   const OpBytes bytes{attention_decode_bytes(0, row_count_, c.heads, c.kv_heads, c.head_dim),
                       attention_decode_bytes(1, 0, c.heads, c.kv_heads, c.head_dim)};
   log_.run({"attention_decode_kernel", bytes, layer},
            [&] { launch_attention_decode(p, options_.cache, launch_context()); });
+}
+
+void CudaBackend::attend(int layer) {
+  if (failure_) return;
+  if (options_.attention == Attention::kFused) return attend_to(layer, kv_.rows(layer), false);
+  if (const auto done = attend_materialized(layer); !done) failure_ = done.error();
 }
 
 void CudaBackend::output_add(int layer) {

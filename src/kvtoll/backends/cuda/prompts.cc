@@ -33,8 +33,13 @@ Result<void> CudaBackend::run_prompts(const StepInput& input) {
     std::memcpy(upload_.get<int>(), s.tokens.data(), s.tokens.size() * 4);
     KVTOLL_CUDA(cudaMemcpyAsync(act_.tokens, upload_.get<int>(), s.tokens.size() * 4,
                                 cudaMemcpyHostToDevice, stream_.get()));
-    prompt_layers(prompt);
+    if (kv_.any_quantized() && prompt.position > 0)
+      return make_error(ErrorKind::kUnsupported,
+                        "a further piece of a prompt cannot join a quantized cache on cuda; give "
+                        "the prompt at once");
+    KVTOLL_TRY_VOID(prompt_layers(prompt));
     lengths_[static_cast<size_t>(s.slot)] += prompt.tokens;
+    if (kv_.any_quantized()) kv_.advance(s.slot, prompt.tokens, stream_.get());
     if (all_logits_) prompt_rows_ = prompt.tokens;
   }
   if (all_logits_) {  // rows of act_.logits are computed when they are asked for
@@ -45,44 +50,152 @@ Result<void> CudaBackend::run_prompts(const StepInput& input) {
   return {};
 }
 
-void CudaBackend::prompt_layers(const Prompt& prompt) {
+// Keys and values of a chunk: into the cache, or (materialize) into the read buffers, exact.
+void CudaBackend::prompt_qkv(const Prompt& prompt, int layer, int offset, int rows) {
   const ModelConfig& c = config();
-  const RowMap rows{act_.row_slot + prompt.row, act_.slot_length, 0, true};
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  normalize(layer, act_.x + int64_t(offset) * c.hidden, w.attn_norm, rows);
+  product("gemm_qkv", layer, w.qkv, c.q_width() + 2 * c.kv_width(), c.hidden, act_.normed, act_.qkv,
+          rows, false);
+  RopeParams places;
+  places.rows = {act_.row_slot + prompt.row, act_.slot_length, offset, true};
+  const bool aside = kv_.key(layer).schedule >= 0 || kv_.value(layer).schedule >= 0;
+  places.cache = aside ? kv_.read() : kv_.rows(layer);
+  places.place = aside ? RopeParams::Place::kSingle : RopeParams::Place::kSlot;
+  rope(layer, places, w.qkv_bias, rows);
+}
+
+void CudaBackend::prompt_attention(const Prompt& prompt, int layer, int offset, int rows) {
+  const ModelConfig& c = config();
+  const bool aside = kv_.key(layer).schedule >= 0 || kv_.value(layer).schedule >= 0;
+  const CacheView view = aside ? kv_.read() : kv_.rows(layer);
+  const int64_t slot =
+      aside ? 0 : int64_t(prompt.slot) * c.kv_heads * view.capacity * c.head_dim * 2;
+  PrefillParams p;
+  p.q = act_.q;
+  p.k = static_cast<const char*>(view.k) + slot;
+  p.v = static_cast<const char*>(view.v) + slot;
+  p.out = act_.attended;
+  p.out_dtype = options_.weights;
+  p.capacity = view.capacity;
+  p.heads = c.heads;
+  p.kv_heads = c.kv_heads;
+  p.dim = c.head_dim;
+  p.rows = rows;
+  p.first = static_cast<int>(prompt.position) + offset;
+  log_.run({"attention_prefill_kernel", {attention_prefill_bytes(p)}, layer},
+           [&] { launch_attention_prefill(p, options_.cache, launch_context()); });
+}
+
+// The layer after attention, for one chunk.
+void CudaBackend::prompt_rest(int layer, int offset, int rows) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  float* x = act_.x + int64_t(offset) * c.hidden;
+  product("gemm_output", layer, w.o, c.hidden, c.q_width(), act_.attended, x, rows, true);
+  bias_add(layer, w.o_bias, x, rows, c.hidden);
+  normalize(layer, x, w.ffn_norm, rows);
+  product("gemm_gate_up", layer, w.gate_up, 2 * c.ffn, c.hidden, act_.normed, act_.gate_up, rows,
+          false);
+  log_.run({"silu_mul_kernel", {silu_mul_bytes(rows, c.ffn)}, layer}, [&] {
+    launch_silu_mul(act_.gate_up, w.gate_up_bias, rows, c.ffn, act_.hidden, options_.weights,
+                    launch_context());
+  });
+  product("gemm_down", layer, w.down, c.hidden, c.ffn, act_.hidden, x, rows, true);
+  bias_add(layer, w.down_bias, x, rows, c.hidden);
+}
+
+// The prompt's keys and values, in the read buffers until now, go where their formats keep them.
+// read_back: the read buffers then hold what the stores give back.
+Result<void> CudaBackend::prompt_store(const Prompt& prompt, int layer, bool read_back) {
+  const ModelConfig& c = config();
+  const CacheView read = kv_.read();
+  const std::pair<const TensorMemory*, void*> tensors[] = {{&kv_.key(layer), read.k},
+                                                           {&kv_.value(layer), read.v}};
+  for (const auto& [tensor, buffer] : tensors) {
+    KvConcatParams p;
+    p.kv_heads = c.kv_heads;
+    p.dim = c.head_dim;
+    p.out_head_stride = request_.max_tokens * c.head_dim;
+    if (tensor->schedule < 0) {  // exact beside a quantized one
+      p.parts[0] = {buffer, prompt.tokens, request_.max_tokens * c.head_dim};
+      p.out = kv_.exact(*tensor, prompt.slot);
+      kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
+      continue;
+    }
+    KVTOLL_TRY_VOID(store_tensor(layer, *tensor, prompt.slot, buffer, prompt.tokens, 0));
+    if (!read_back) continue;
+    KVTOLL_TRY(
+        const KvDeviceLayout layout,
+        kv_device_layout(tensor->format, options_.cache, c.kv_heads, c.head_dim, prompt.tokens));
+    char* scale = kv_.scale(*tensor, prompt.slot);
+    kv_device_dequantize(layout,
+                         {kv_.codes(*tensor, prompt.slot), scale, scale + tensor->scale_stride / 2,
+                          kv_.dequantized(), kv_.scratch()},
+                         stream_.get(), kv_run(layer));
+    p.parts[0] = {kv_.dequantized(), prompt.tokens, prompt.tokens * c.head_dim};
+    p.out = buffer;
+    kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
+  }
+  return {};
+}
+
+// One layer of a prompt. Quantized prefill stores first and attends to what it reads back, so the
+// queries of each chunk are made a second time.
+Result<void> CudaBackend::prompt_layer(const Prompt& prompt, int layer) {
+  const auto n = static_cast<int>(prompt.tokens);
+  const bool quantized = kv_.key(layer).schedule >= 0 || kv_.value(layer).schedule >= 0;
+  const bool read_back = quantized && options_.prefill == Prefill::kQuantized;
+  if (read_back) {
+    for (int offset = 0; offset < n; offset += act_.chunk)
+      prompt_qkv(prompt, layer, offset, std::min(act_.chunk, n - offset));
+    KVTOLL_TRY_VOID(prompt_store(prompt, layer, true));
+  }
+  for (int offset = 0; offset < n; offset += act_.chunk) {
+    const int rows = std::min(act_.chunk, n - offset);
+    if (!read_back)
+      prompt_qkv(prompt, layer, offset, rows);
+    else
+      prompt_queries(prompt, layer, offset, rows);
+    prompt_attention(prompt, layer, offset, rows);
+    prompt_rest(layer, offset, rows);
+  }
+  if (quantized && !read_back) return prompt_store(prompt, layer, false);
+  return {};
+}
+
+// The queries of a chunk again; its keys and values go where nobody reads them.
+void CudaBackend::prompt_queries(const Prompt& prompt, int layer, int offset, int rows) {
+  const ModelConfig& c = config();
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  normalize(layer, act_.x + int64_t(offset) * c.hidden, w.attn_norm, rows);
+  product("gemm_qkv", layer, w.qkv, c.q_width() + 2 * c.kv_width(), c.hidden, act_.normed, act_.qkv,
+          rows, false);
+  RopeParams places;
+  places.rows = {act_.row_slot + prompt.row, act_.slot_length, offset, true};
+  places.cache = {kv_.dequantized(), kv_.dequantized(), request_.max_tokens,
+                  c.kv_heads,        c.head_dim,        request_.max_tokens};
+  places.place = RopeParams::Place::kSingle;
+  rope(layer, places, w.qkv_bias, rows);
+}
+
+Result<void> CudaBackend::prompt_layers(const Prompt& prompt) {
+  const ModelConfig& c = config();
   const auto n = static_cast<int>(prompt.tokens);
   EmbedParams p;
   p.table = weights_.embedding;
   p.tokens = act_.tokens;
-  p.rows = rows;
+  p.rows = {act_.row_slot + prompt.row, act_.slot_length, 0, true};
   p.x = act_.x;
   p.row_count = n;
   p.hidden = c.hidden;
   log_.run({"embed_kernel", {embed_bytes(n, c.hidden)}},
            [&] { launch_embed(p, options_.weights, launch_context()); });
-  for (int layer = 0; layer < c.layers; ++layer) {
-    const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-    for (int offset = 0; offset < n; offset += act_.chunk) {
-      const int count = std::min(act_.chunk, n - offset);
-      float* x = act_.x + int64_t(offset) * c.hidden;
-      normalize(layer, x, w.attn_norm, count);
-      product("gemm_qkv", layer, w.qkv, c.q_width() + 2 * c.kv_width(), c.hidden, act_.normed,
-              act_.qkv, count, false);
-      prompt_attention(prompt, layer, offset, count);
-      product("gemm_output", layer, w.o, c.hidden, c.q_width(), act_.attended, x, count, true);
-      bias_add(layer, w.o_bias, x, count, c.hidden);
-      normalize(layer, x, w.ffn_norm, count);
-      product("gemm_gate_up", layer, w.gate_up, 2 * c.ffn, c.hidden, act_.normed, act_.gate_up,
-              count, false);
-      log_.run({"silu_mul_kernel", {silu_mul_bytes(count, c.ffn)}, layer}, [&] {
-        launch_silu_mul(act_.gate_up, w.gate_up_bias, count, c.ffn, act_.hidden, options_.weights,
-                        launch_context());
-      });
-      product("gemm_down", layer, w.down, c.hidden, c.ffn, act_.hidden, x, count, true);
-      bias_add(layer, w.down_bias, x, count, c.hidden);
-    }
-  }
-  lm_head_rows(act_.x + int64_t(n - 1) * c.hidden, 1, all_logits_ ? 0 : prompt.row);
+  for (int layer = 0; layer < c.layers; ++layer) KVTOLL_TRY_VOID(prompt_layer(prompt, layer));
+  const int row = all_logits_ ? 0 : prompt.row;
+  lm_head_rows(act_.x + int64_t(n - 1) * c.hidden, 1, row);
   ArgmaxParams a;
-  a.logits = act_.logits + int64_t(all_logits_ ? 0 : prompt.row) * c.vocab;
+  a.logits = act_.logits + int64_t(row) * c.vocab;
   a.vocab = c.vocab;
   a.row_count = 1;
   a.slot = act_.row_slot + prompt.row;
@@ -94,29 +207,7 @@ void CudaBackend::prompt_layers(const Prompt& prompt) {
   a.advance = n;
   log_.run({"argmax_kernel", {argmax_bytes(1, c.vocab)}},
            [&] { launch_argmax(a, launch_context()); });
-}
-
-void CudaBackend::prompt_attention(const Prompt& prompt, int layer, int offset, int rows) {
-  const ModelConfig& c = config();
-  RopeParams places;
-  places.rows = {act_.row_slot + prompt.row, act_.slot_length, offset, true};
-  places.cache = cache_view(layer);
-  rope(layer, places, weights_.layers[static_cast<size_t>(layer)].qkv_bias, rows);
-  const int64_t slot = int64_t(prompt.slot) * c.kv_heads * places.cache.capacity * c.head_dim * 2;
-  PrefillParams p;
-  p.q = act_.q;
-  p.k = static_cast<const char*>(places.cache.k) + slot;
-  p.v = static_cast<const char*>(places.cache.v) + slot;
-  p.out = act_.attended;
-  p.out_dtype = options_.weights;
-  p.capacity = places.cache.capacity;
-  p.heads = c.heads;
-  p.kv_heads = c.kv_heads;
-  p.dim = c.head_dim;
-  p.rows = rows;
-  p.first = static_cast<int>(prompt.position) + offset;
-  log_.run({"attention_prefill_kernel", {attention_prefill_bytes(p)}, layer},
-           [&] { launch_attention_prefill(p, options_.cache, launch_context()); });
+  return {};
 }
 
 }  // namespace kvtoll::cuda

@@ -51,8 +51,9 @@ __global__ void __launch_bounds__(kWarps * 32) rope_append_kernel(RopeParams p) 
                       : p.place == RopeParams::Place::kRow ? row
                                                            : 0;
     out = static_cast<T*>(is_k ? p.cache.k : p.cache.v) +
-          ((int64_t(first) * p.cache.kv_heads + head) * p.cache.capacity + position -
-           (start ? start[slot] : 0)) *
+          ((int64_t(first) * p.cache.kv_heads + head) *
+               (is_k ? p.cache.capacity : p.cache.v_capacity) +
+           position - (start ? start[slot] : 0)) *
               dim;
   }
 #pragma unroll

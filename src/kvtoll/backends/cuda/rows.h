@@ -24,12 +24,14 @@ __device__ __forceinline__ int row_position(const RowMap& map, int row) {
 }
 #endif
 
-// Exact keys and values of one layer: [slot][kv_head][capacity][dim] each.
+// Exact keys and values of one layer: [slot][kv_head][capacity][dim] each; values may have another
+// capacity (residual windows of another length).
 struct CacheView {
   void* k = nullptr;
   void* v = nullptr;
   int64_t capacity = 0;  // positions a slot has room for
   int kv_heads = 0, dim = 0;
+  int64_t v_capacity = 0;
 };
 
 }  // namespace kvtoll::cuda

@@ -69,15 +69,19 @@ void CudaBackend::upload_rows(const StepInput& input) {
 Result<bool> CudaBackend::begin_decode(const StepInput& input) {
   StepTokens tokens;
   int64_t context = 0;
+  failure_.reset();
+  bool flushes = false;
   for (const SlotTokens& s : input.slots) {
     tokens.visible += s.position + 1;
     context = std::max(context, s.position);
+    flushes = flushes || kv_.next_flushes(s.slot);
     if (!s.tokens.empty())
       KVTOLL_CUDA(cudaMemcpyAsync(act_.slot_token + s.slot, s.tokens.data(), 4,
                                   cudaMemcpyHostToDevice, stream_.get()));
   }
   log_.set_tokens(tokens);
-  scope_.emplace(trace::Step{trace::StepKind::kAppend, context, row_count_});
+  scope_.emplace(trace::Step{flushes ? trace::StepKind::kFlush : trace::StepKind::kAppend, context,
+                             row_count_});
   if (options_.launch == Launch::kEager) return true;
   KVTOLL_TRY_VOID(replay_or_capture());
   finish_decode();
@@ -129,13 +133,17 @@ Result<void> CudaBackend::replay_or_capture() {
 }
 
 void CudaBackend::finish_decode() {
-  for (int i = 0; i < row_count_; ++i)
-    ++lengths_[static_cast<size_t>(rows_[static_cast<size_t>(i)])];
+  for (int i = 0; i < row_count_; ++i) {
+    const int slot = rows_[static_cast<size_t>(i)];
+    ++lengths_[static_cast<size_t>(slot)];
+    flushed_ = kv_.advance(slot, 0, stream_.get()) || flushed_;
+  }
   scope_.reset();
 }
 
 Result<void> CudaBackend::end_step() {
   finish_decode();
+  if (failure_) return tl::unexpected<Error>(*failure_);
   return {};
 }
 

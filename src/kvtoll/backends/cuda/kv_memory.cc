@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/backends/cuda/kv_memory.h"
+
+#include <algorithm>
+
+#include "kvtoll/device/cuda_error.h"
+
+namespace kvtoll::cuda {
+namespace {
+
+int64_t align16(int64_t n) { return (n + 255) / 256 * 256; }
+
+}  // namespace
+
+int KvMemory::schedule_of(int residual) {
+  const auto found = std::ranges::find(residuals_, residual);
+  if (found != residuals_.end()) return static_cast<int>(found - residuals_.begin());
+  residuals_.push_back(residual);
+  return static_cast<int>(residuals_.size()) - 1;
+}
+
+void KvMemory::plan_tensor(TensorMemory& t, const StoreBytes& bytes) {
+  const CacheRequest& c = request_.cache;
+  const int64_t token = int64_t(request_.kv_heads) * request_.head_dim * 2;
+  t.payload_stride = t.format.quantized() ? align16(bytes.payload.value) : c.max_tokens * token;
+  payload_.add(&t.payload, c.slots * t.payload_stride);
+  if (!t.format.quantized()) return;
+  t.scale_stride = 2 * align16(bytes.scales.value / 2);
+  scales_.add(&t.scales, c.slots * t.scale_stride);
+  const int length = t.format.residual.value_or(c.residual_length);
+  t.schedule = schedule_of(length);
+  t.window = std::max(length, 2);  // the token that completes it is there while attention reads
+  residual_.add(&t.residual, c.slots * t.window * token);
+}
+
+Result<MemorySplit> KvMemory::plan(const KvMemoryRequest& request) {
+  request_ = request;
+  const CacheRequest& c = request.cache;
+  tensors_.assign(2 * c.layers.size(), {});
+  int64_t scratch = 0;
+  // Stores are sized for whole groups of positions, so that every length up to it fits.
+  const int64_t most = (c.max_tokens + 63) / 64 * 64;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    TensorMemory& t = tensors_[i];
+    t.format = i % 2 ? c.layers[i / 2].value : c.layers[i / 2].key;
+    StoreBytes bytes;
+    if (t.format.quantized()) {
+      KVTOLL_TRY(
+          const KvDeviceLayout layout,
+          kv_device_layout(t.format, request.dtype, request.kv_heads, request.head_dim, most));
+      bytes = layout.bytes();
+      scratch = std::max(
+          {scratch, kv_quantize_workspace(layout).value, kv_dequantize_scratch(layout).value});
+    }
+    plan_tensor(t, bytes);
+  }
+  if (request.materialize) {
+    const int64_t token = int64_t(request.kv_heads) * request.head_dim * 2;
+    workspace_.add(&read_k_, c.slots * c.max_tokens * token);
+    workspace_.add(&read_v_, c.slots * c.max_tokens * token);
+    if (any_quantized()) {
+      workspace_.add(&dequantized_, most * token);
+      workspace_.add(&scratch_, scratch);
+    }
+  }
+  workspace_.add(&starts_, int64_t(residuals_.size()) * c.slots * 4);
+  for (int residual : residuals_)
+    for (int slot = 0; slot < c.slots; ++slot) schedules_.emplace_back(residual);
+  MemorySplit split;
+  split[MemoryTag::kKvPayload] = payload_.bytes();
+  split[MemoryTag::kKvScales] = scales_.bytes();
+  split[MemoryTag::kKvResidual] = residual_.bytes();
+  split[MemoryTag::kWorkspace] = workspace_.bytes();
+  return split;
+}
+
+Result<void> KvMemory::allocate(DeviceMemory& memory) {
+  KVTOLL_TRY(payload_memory_, payload_.allocate(memory, MemoryTag::kKvPayload));
+  if (any_quantized()) {
+    KVTOLL_TRY(scales_memory_, scales_.allocate(memory, MemoryTag::kKvScales));
+    KVTOLL_TRY(residual_memory_, residual_.allocate(memory, MemoryTag::kKvResidual));
+  }
+  KVTOLL_TRY(workspace_memory_, workspace_.allocate(memory, MemoryTag::kWorkspace));
+  KVTOLL_CUDA(cudaMemset(starts_, 0, std::max<size_t>(1, schedules_.size()) * 4));
+  return {};
+}
+
+CacheView KvMemory::rows(int layer) const {
+  const TensorMemory &k = key(layer), &v = value(layer);
+  CacheView view{k.schedule < 0 ? k.payload : k.residual,
+                 v.schedule < 0 ? v.payload : v.residual,
+                 k.schedule < 0 ? request_.cache.max_tokens : k.window,
+                 request_.kv_heads,
+                 request_.head_dim,
+                 v.schedule < 0 ? request_.cache.max_tokens : v.window};
+  return view;
+}
+
+CacheView KvMemory::read() const {
+  return {read_k_,           read_v_,           request_.cache.max_tokens,
+          request_.kv_heads, request_.head_dim, request_.cache.max_tokens};
+}
+
+char* KvMemory::window(const TensorMemory& t, int slot) const {
+  return t.residual + int64_t(slot) * request_.kv_heads * t.window * request_.head_dim * 2;
+}
+
+void KvMemory::upload_starts(int slot, cudaStream_t stream) {
+  for (size_t i = 0; i < residuals_.size(); ++i) {
+    const size_t at = i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot);
+    const int start = static_cast<int>(schedules_[at].stored());
+    KVTOLL_CUDA(cudaMemcpyAsync(starts_ + at, &start, 4, cudaMemcpyHostToDevice, stream));
+  }
+}
+
+bool KvMemory::advance(int slot, int64_t prompt, cudaStream_t stream) {
+  bool flushed = false;
+  for (size_t i = 0; i < residuals_.size(); ++i) {
+    CacheSchedule& s =
+        schedules_[i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot)];
+    if (prompt > 0)
+      s.prefill(prompt);
+    else
+      flushed = s.update(1) || flushed;
+  }
+  if (prompt > 0 || flushed) upload_starts(slot, stream);
+  return flushed;
+}
+
+bool KvMemory::next_flushes(int slot) const {
+  for (size_t i = 0; i < residuals_.size(); ++i)
+    if (schedules_[i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot)]
+            .next_flushes())
+      return true;
+  return false;
+}
+
+void KvMemory::clear(int slot, cudaStream_t stream) {
+  for (size_t i = 0; i < residuals_.size(); ++i)
+    schedules_[i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot)].clear();
+  if (!residuals_.empty()) upload_starts(slot, stream);
+}
+
+}  // namespace kvtoll::cuda

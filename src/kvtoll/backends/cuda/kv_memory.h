@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Where keys and values live on the device: one place per slot, layer and tensor (K or V). Exact
+// formats hold all tokens in the cache's dtype; quantized ones hold a store (codes, scales,
+// offsets) and a window of exact tokens, with Hugging Face's schedule (cache/schedule.h). What
+// attention needs under `materialize` is put together in read buffers, as the real cache does.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <vector>
+
+#include "kvtoll/backends/backend.h"
+#include "kvtoll/backends/cuda/rows.h"
+#include "kvtoll/backends/cuda/slab.h"
+#include "kvtoll/cache/schedule.h"
+#include "kvtoll/formats/kv_device.h"
+
+namespace kvtoll::cuda {
+
+// One tensor of one layer, all slots.
+struct TensorMemory {
+  KvFormat format;
+  int window = 0;            // quantized: exact tokens a slot has room for
+  char* payload = nullptr;   // [slots] of payload_stride bytes: codes, or exact values
+  char* scales = nullptr;    // [slots] of scale_stride bytes: scale, then offset
+  char* residual = nullptr;  // [slots, kv_heads, window, dim]
+  int64_t payload_stride = 0, scale_stride = 0;
+  int schedule = -1;  // index into KvMemory's schedules; -1: exact
+};
+
+struct KvMemoryRequest {
+  CacheRequest cache;
+  DType dtype = DType::kF16;
+  int kv_heads = 0, head_dim = 0;
+  bool materialize = false;
+};
+
+class KvMemory {
+ public:
+  // Sizes by tag, before anything is allocated. Errors: kUnsupported where a format has no layout.
+  Result<MemorySplit> plan(const KvMemoryRequest& request);
+  // Errors: kOutOfMemory.
+  Result<void> allocate(DeviceMemory& memory);
+
+  bool any_quantized() const { return !residuals_.empty(); }
+  const TensorMemory& key(int layer) const { return tensors_[static_cast<size_t>(2 * layer)]; }
+  const TensorMemory& value(int layer) const {
+    return tensors_[static_cast<size_t>(2 * layer + 1)];
+  }
+
+  // Exact K and V of a layer, by slot: all tokens, or (quantized) the residual windows.
+  CacheView rows(int layer) const;
+  // Materialized K and V of the layer at hand, by row: [rows][kv_head][max_tokens][dim].
+  CacheView read() const;
+  void* dequantized() const { return dequantized_; }  // [kv_head, tokens, dim] of one tensor
+  void* scratch() const { return scratch_; }
+  // Device array [slots]: position of the first token in the residual window; null when exact.
+  const int* starts(const TensorMemory& tensor) const {
+    return tensor.schedule < 0 ? nullptr : starts_ + tensor.schedule * request_.cache.slots;
+  }
+  CacheSchedule& schedule(const TensorMemory& tensor, int slot) {
+    return schedules_[static_cast<size_t>(tensor.schedule * request_.cache.slots + slot)];
+  }
+  char* codes(const TensorMemory& t, int slot) const { return t.payload + slot * t.payload_stride; }
+  char* scale(const TensorMemory& t, int slot) const { return t.scales + slot * t.scale_stride; }
+  char* window(const TensorMemory& t, int slot) const;
+  char* exact(const TensorMemory& t, int slot) const { return t.payload + slot * t.payload_stride; }
+
+  // One-token updates of every schedule of a slot; writes the new starts to `stream` where they
+  // changed. prompt: the first call of a sequence. Returns whether anything was flushed.
+  bool advance(int slot, int64_t prompt, cudaStream_t stream);
+  bool next_flushes(int slot) const;
+  void clear(int slot, cudaStream_t stream);
+
+ private:
+  void plan_tensor(TensorMemory& tensor, const StoreBytes& bytes);
+  int schedule_of(int residual);
+  void upload_starts(int slot, cudaStream_t stream);
+
+  KvMemoryRequest request_;
+  std::vector<TensorMemory> tensors_;     // [2 * layers]
+  std::vector<int> residuals_;            // residual length of each schedule
+  std::vector<CacheSchedule> schedules_;  // [residuals, slots]
+  Slab payload_, scales_, residual_, workspace_;
+  DeviceBuffer payload_memory_, scales_memory_, residual_memory_, workspace_memory_;
+  char *read_k_ = nullptr, *read_v_ = nullptr;
+  char *dequantized_ = nullptr, *scratch_ = nullptr;
+  int* starts_ = nullptr;  // [residuals, slots]
+};
+
+}  // namespace kvtoll::cuda

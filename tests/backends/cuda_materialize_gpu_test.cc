@@ -1,0 +1,268 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Quantized caches on CUDA under `materialize`, against the CPU backend over the same stores; what
+// the path declares to move; greedy tokens over many flushes; memory as the driver sees it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "kvtoll/backends/backend.h"
+#include "kvtoll/device/device_info.h"
+#include "kvtoll/engine/step.h"
+#include "support/random_checkpoint.h"
+
+namespace kvtoll {
+namespace {
+
+std::unique_ptr<Backend> open(const std::string& name, std::shared_ptr<const Checkpoint> checkpoint,
+                              const BackendOptions& options, const std::string& kv, int residual,
+                              int slots, int64_t max_tokens, int64_t max_prompt) {
+  auto backend = make_backend(name, checkpoint, options);
+  EXPECT_TRUE(backend) << backend.error().message;
+  if (!backend) return nullptr;
+  CacheRequest request{.residual_length = residual, .slots = slots};
+  request.layers = KvPolicy::parse(kv)->resolve(checkpoint->config().layers).value();
+  request.max_tokens = max_tokens;
+  request.max_prompt = max_prompt;
+  const auto reserved = (*backend)->reserve(request);
+  EXPECT_TRUE(reserved) << reserved.error().message;
+  return reserved ? std::move(*backend) : nullptr;
+}
+
+ModelConfig small_config() {
+  ModelConfig m;
+  m.name = "small";
+  m.family = ModelFamily::kQwen2;
+  m.layers = 2;
+  m.hidden = 256;
+  m.heads = 8;
+  m.kv_heads = 2;
+  m.head_dim = 64;
+  m.ffn = 512;
+  m.vocab = 1000;
+  m.max_position = 4096;
+  m.qkv_bias = true;
+  m.eos_tokens = {2};
+  return m;
+}
+
+std::vector<int32_t> ids(int n, uint64_t seed) {
+  std::vector<int32_t> out;
+  Rng rng(seed);
+  for (int i = 0; i < n; ++i) out.push_back(static_cast<int32_t>(rng.below(1000)));
+  return out;
+}
+
+double relative_error(std::span<const float> got, std::span<const float> expected) {
+  double worst = 0.0, largest = 0.0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (!std::isfinite(got[i])) return 1e9;
+    worst = std::max(worst, std::abs(double(got[i]) - expected[i]));
+    largest = std::max(largest, std::abs(double(expected[i])));
+  }
+  return worst / largest;
+}
+
+class CudaGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    const DeviceInfo device = device_info(0);
+    if (!device.available) GTEST_SKIP() << device.reason;
+  }
+};
+
+struct Format {
+  const char* kv;
+  double budget;  // a code that falls on the other side of a rounding is a whole step apart
+  Prefill prefill = Prefill::kExact;
+  FlushRule flush = FlushRule::kAppend;
+};
+
+TEST_F(CudaGpu, MaterializedLogitsAreTheCpus) {
+  const Format formats[] = {{"fp16", 4e-3},
+                            {"int4-quanto", 3e-2},
+                            {"int4-quanto", 3e-2, Prefill::kQuantized},
+                            {"int4-quanto", 3e-2, Prefill::kExact, FlushRule::kRequantizeAll},
+                            {"int2-quanto", 1e-1},
+                            {"int8-hqq", 1e-2},
+                            {"int8-hqq:axis=1", 1e-2},
+                            {"int4-hqq", 5e-2},
+                            {"fp16/int4-quanto", 3e-2},
+                            {"int8-hqq/fp16@0=int4-quanto", 3e-2}};
+  const auto checkpoint = std::make_shared<test::RandomCheckpoint>(small_config(), 9, false);
+  for (const Format& f : formats) {
+    SCOPED_TRACE(std::string(f.kv) +
+                 (f.prefill == Prefill::kQuantized ? " prefill=quantized" : ""));
+    BackendOptions options{.prefill = f.prefill, .flush = f.flush, .threads = 2};
+    auto cpu = open("cpu", checkpoint, options, f.kv, 6, 2, 96, 64);
+    auto cuda = open("cuda", checkpoint, options, f.kv, 6, 2, 96, 64);
+    ASSERT_TRUE(cpu && cuda);
+    std::vector<int32_t> next(2);
+    for (int slot = 0; slot < 2; ++slot) {
+      const auto prompt = ids(48 + 16 * slot, 3 + static_cast<uint64_t>(slot));
+      const SlotTokens tokens[] = {{slot, 0, prompt}};
+      for (Backend* b : {cpu.get(), cuda.get()}) {
+        const auto done = run_step(*b, {.slots = tokens, .prefill = true});
+        ASSERT_TRUE(done) << done.error().message;
+      }
+      next[static_cast<size_t>(slot)] = cpu->next_tokens()[0];
+      EXPECT_LT(relative_error(cuda->logits(0), cpu->logits(0)), f.budget) << "prompt " << slot;
+    }
+    int flushes = 0;
+    for (int step = 0; step < 16; ++step) {
+      const SlotTokens slots[] = {{0, cpu->length(0), {&next[0], 1}},
+                                  {1, cpu->length(1), {&next[1], 1}}};
+      for (Backend* b : {cpu.get(), cuda.get()}) {
+        const auto done = run_step(*b, {.slots = slots});
+        ASSERT_TRUE(done) << done.error().message;
+      }
+      EXPECT_EQ(cuda->last_step_flushed(), cpu->last_step_flushed()) << "step " << step;
+      flushes += cuda->last_step_flushed();
+      for (int slot = 0; slot < 2; ++slot)
+        EXPECT_LT(relative_error(cuda->logits(slot), cpu->logits(slot)), f.budget)
+            << "step " << step << " slot " << slot;
+      std::copy_n(cpu->next_tokens().begin(), 2, next.begin());
+    }
+    EXPECT_EQ(flushes, std::string(f.kv) == "fp16" ? 0 : 2);
+  }
+}
+
+// Adds up declared bytes by kernel.
+class Bytesum final : public trace::Sink {
+ public:
+  void begin_step(const trace::Step&) override {}
+  void end_step() override {}
+  void begin_op(const trace::Op& op) override { by_kernel[std::string(op.kernel)] += op.declared; }
+  void end_op() override {}
+  void replayed_op(const trace::Op& op) override { begin_op(op); }
+  std::map<std::string, Bytes> by_kernel;
+};
+
+// Hugging Face's cost: 12.5 bytes a cached value for int4-quanto, 15 for int8-hqq, 4 for fp16, and
+// 4 for the new token's values, before attention reads anything.
+TEST_F(CudaGpu, MaterializeDeclaresHuggingFacesBytes) {
+  const std::pair<const char*, double> cases[] = {
+      {"fp16", 4.0}, {"int4-quanto", 12.5}, {"int8-hqq", 15.0}, {"int4-hqq", 18.0}};
+  const ModelConfig config = small_config();
+  const auto checkpoint = std::make_shared<test::RandomCheckpoint>(config, 9, true);
+  for (const auto& [kv, per_value] : cases) {
+    SCOPED_TRACE(kv);
+    auto cuda = open("cuda", checkpoint, {}, kv, 128, 1, 600, 512);
+    ASSERT_TRUE(cuda);
+    const auto prompt = ids(512, 4);
+    const SlotTokens first[] = {{0, 0, prompt}};
+    ASSERT_TRUE(run_step(*cuda, {.slots = first, .prefill = true}));
+    Bytesum sum;
+    trace::install(&sum);
+    const SlotTokens step[] = {{0, 512, {}}};
+    const bool done = run_step(*cuda, {.slots = step}).has_value();
+    trace::install(nullptr);
+    ASSERT_TRUE(done);
+    Bytes moved;
+    for (const auto& [kernel, bytes] : sum.by_kernel)
+      if (kernel.starts_with("quanto_") || kernel.starts_with("hqq_") ||
+          kernel.starts_with("kv_concat"))
+        moved += bytes;
+    const double values = 2.0 * config.layers * config.kv_width();
+    EXPECT_EQ(static_cast<double>(moved.value), values * (512 * per_value + 4.0));
+  }
+}
+
+TEST_F(CudaGpu, GreedyTokensOfTinyModelsAgreeOrTheGapExplainsIt) {
+  for (const char* model :
+       {"synthetic:tiny-qwen2", "synthetic:tiny-qwen3", "synthetic:tiny-llama"}) {
+    SCOPED_TRACE(model);
+    const auto checkpoint = open_checkpoint(model).value();
+    auto cpu = open("cpu", checkpoint, {.threads = 2}, "fp16", 128, 1, 320, 32);
+    std::vector<std::vector<int32_t>> sequences;
+    for (Launch launch : {Launch::kEager, Launch::kGraph}) {
+      BackendOptions options{.attention = Attention::kFused, .launch = launch};
+      auto cuda = open("cuda", checkpoint, options, "fp16", 128, 1, 320, 32);
+      ASSERT_TRUE(cpu && cuda);
+      cpu->clear_slot(0);
+      const auto prompt = ids(32, 8);
+      const SlotTokens first[] = {{0, 0, prompt}};
+      for (Backend* b : {cpu.get(), cuda.get()})
+        ASSERT_TRUE(run_step(*b, {.slots = first, .prefill = true}));
+      bool agree = true;
+      std::vector<int32_t> tokens;
+      for (int step = 0; step < 256; ++step) {
+        const int32_t got = cuda->next_tokens()[0];
+        tokens.push_back(got);
+        if (agree && got != cpu->next_tokens()[0]) {
+          agree = false;
+          const auto logits = cpu->logits(0);
+          const float largest = std::abs(*std::ranges::max_element(
+              logits, [](float a, float b) { return std::abs(a) < std::abs(b); }));
+          const float gap =
+              logits[static_cast<size_t>(cpu->next_tokens()[0])] - logits[static_cast<size_t>(got)];
+          RecordProperty(std::string(model) + "_divergence", step);
+          EXPECT_LT(gap, 8e-3f * largest) << "step " << step;
+        }
+        const SlotTokens cuda_next[] = {{0, cuda->length(0), {}}};
+        ASSERT_TRUE(run_step(*cuda, {.slots = cuda_next}));
+        const SlotTokens cpu_next[] = {{0, cpu->length(0), {}}};
+        if (agree) {
+          ASSERT_TRUE(run_step(*cpu, {.slots = cpu_next}));
+        }
+      }
+      sequences.push_back(tokens);
+    }
+    EXPECT_EQ(sequences[0], sequences[1]) << "eager and graph";
+  }
+}
+
+TEST_F(CudaGpu, RefusalsNameWhatExists) {
+  const auto checkpoint = std::make_shared<test::RandomCheckpoint>(small_config(), 9, true);
+  CacheRequest request{.slots = 1};
+  request.layers = KvPolicy::parse("int4-quanto")->resolve(2).value();
+  request.max_tokens = 128;
+  request.max_prompt = 64;
+  auto fused = make_backend("cuda", checkpoint, {.attention = Attention::kFused}).value();
+  const auto refused = fused->reserve(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kUnsupported);
+  EXPECT_NE(refused.error().message.find("materialize"), std::string::npos);
+  const auto fp32 = make_backend("cuda", checkpoint, {.weights = DType::kF32});
+  ASSERT_FALSE(fp32);
+  EXPECT_EQ(fp32.error().kind, ErrorKind::kUnsupported);
+}
+
+// Too much memory is a result, with the prediction and what was free; the backend then goes on.
+TEST_F(CudaGpu, RunningOutIsAResultAndNothingLeaks) {
+  const auto checkpoint = std::make_shared<test::RandomCheckpoint>(small_config(), 9, true);
+  auto cuda = make_backend("cuda", checkpoint, {.attention = Attention::kFused}).value();
+  const Bytes before = cuda->memory().total();
+  CacheRequest request{.slots = 4096};
+  request.layers = KvPolicy::parse("fp16")->resolve(2).value();
+  request.max_tokens = 1 << 20;
+  request.max_prompt = 64;
+  const auto refused = cuda->reserve(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kOutOfMemory);
+  EXPECT_NE(refused.error().message.find("free"), std::string::npos);
+  EXPECT_EQ(cuda->memory().total(), before);
+  request.slots = 1;
+  request.max_tokens = 4096;
+  ASSERT_TRUE(cuda->reserve(request));
+  const auto prompt = ids(20, 1);
+  const SlotTokens first[] = {{0, 0, prompt}};
+  EXPECT_TRUE(run_step(*cuda, {.slots = first, .prefill = true}));
+}
+
+// What the tags say is what the driver says, within 1 %.
+TEST_F(CudaGpu, MemoryByTagIsTheDrivers) {
+  const auto checkpoint = open_checkpoint("synthetic:qwen2.5-0.5b").value();
+  const Bytes free_before = device_info(0).free;
+  auto cuda = open("cuda", checkpoint, {.attention = Attention::kFused}, "fp16", 128, 8, 8192, 512);
+  ASSERT_TRUE(cuda);
+  const double used = static_cast<double>((free_before - device_info(0).free).value);
+  const double said = static_cast<double>(cuda->memory().total().value);
+  EXPECT_NEAR(said / used, 1.0, 0.01) << said << " of " << used;
+}
+
+}  // namespace
+}  // namespace kvtoll
