@@ -105,7 +105,7 @@ std::unique_ptr<Backend> open(const char* name, const Case& c, bool on_device) {
   request.max_prompt = c.prompt + c.batch;
   const auto reserved = (*backend)->reserve(request);
   EXPECT_TRUE(reserved) << reserved.error().message;
-  return std::move(*backend);
+  return reserved ? std::move(*backend) : nullptr;
 }
 
 // Largest difference over the largest magnitude.

@@ -64,7 +64,7 @@ Result<MemorySplit> KvMemory::plan(const KvMemoryRequest& request) {
       workspace_.add(&scratch_, scratch);
     }
   }
-  workspace_.add(&starts_, int64_t(residuals_.size()) * c.slots * 4);
+  workspace_.add(&starts_, std::max<int64_t>(1, int64_t(residuals_.size()) * c.slots) * 4);
   for (int residual : residuals_)
     for (int slot = 0; slot < c.slots; ++slot) schedules_.emplace_back(residual);
   MemorySplit split;
