@@ -100,6 +100,28 @@ TEST(RunEval, AReplyThatHitsTheLimitIsTruncated) {
   }
 }
 
+// A sampled reply depends on its question and sample, not on what runs beside it.
+TEST(RunEval, SampledRepliesDoNotDependOnTheBatch) {
+  std::vector<std::string> outputs;
+  for (int batch : {1, 3}) {
+    const kvtoll::testing::TemporaryFolder folder;
+    EvalConfig config = scribe("arith", folder.path());
+    config.limit = 2;
+    config.samples = 2;
+    config.sampling = {.temperature = 2.5, .seed = 3};
+    config.max_new_tokens = 12;
+    config.batch = batch;
+    const auto summary = run_eval(config, {});
+    ASSERT_TRUE(summary) << summary.error().message;
+    ASSERT_EQ(summary->record.answers.size(), 4u);
+    std::string all;
+    for (const AnswerRecord& a : summary->record.answers) all += a.output + "|";
+    EXPECT_NE(summary->record.answers[0].output, summary->record.answers[1].output);
+    outputs.push_back(all);
+  }
+  EXPECT_EQ(outputs[0], outputs[1]);
+}
+
 TEST(RunEval, WrongWordsAreUsageErrors) {
   auto kind = [](EvalConfig config) {
     config.model = KVTOLL_SOURCE_DIR "/models/scribe";

@@ -253,7 +253,9 @@ class Lexer {
       if (peek() == '{') return input_error("\\{} without its closing brace", name);
       return {};
     }
-    const std::string_view content = trim(text_.substr(at_ + 1, close - at_ - 1));
+    std::string_view content = trim(text_.substr(at_ + 1, close - at_ - 1));
+    while (content.starts_with('~') || content.starts_with("\\,") || content.starts_with("\\ "))
+      content = trim(content.substr(content[0] == '~' ? 1 : 2));
     at_ = close + 1;
     if (content.empty()) {
       space_ = true;

@@ -28,6 +28,14 @@ constexpr std::array kRelationCommands = {
     Operator{"notin", "notin"},  Operator{"subset", "subset"}, Operator{"cong", "~"},
     Operator{"Rightarrow", "=>"}};
 
+struct Scale {
+  std::string_view word;
+  int64_t factor;
+};
+constexpr std::array kScales = {Scale{"hundred", 100}, Scale{"thousand", 1000},
+                                Scale{"million", 1000000}, Scale{"billion", 1000000000},
+                                Scale{"trillion", 1000000000000}};
+
 bool is_set_like(const Expr& e) {
   return e.is(ExprKind::kTuple) || e.is(ExprKind::kSet) || e.is(ExprKind::kText) ||
          e.is(ExprKind::kMatrix);
@@ -232,8 +240,20 @@ std::string Parser::unit_phrase() {
 Result<Expr> Parser::unit_after(Expr value) {
   if (value.is(ExprKind::kText)) return value;
   if (take_symbol("%")) value = make_node(ExprKind::kPercent, {std::move(value)});
+  if (now().command("pmod") || now().command("bmod") || now().command("mod")) {
+    ++at_;
+    KVTOLL_TRY(const Expr modulus, group());
+    return make_node(ExprKind::kQuantity, {std::move(value)}, "mod " + to_string(modulus));
+  }
   if (!at_word()) return value;
   std::string phrase = unit_phrase();
+  for (const Scale& scale : kScales)
+    if (phrase == scale.word || phrase.starts_with(std::string(scale.word) + " ")) {
+      value = make_node(ExprKind::kMultiply, {std::move(value), make_number(scale.factor)});
+      phrase.erase(0, std::min(phrase.size(), scale.word.size() + 1));
+      break;
+    }
+  if (phrase.empty()) return value;
   if (parse_unit(phrase).dimension.starts_with("percent"))
     return make_node(ExprKind::kPercent, {std::move(value)});
   if (value.is(ExprKind::kQuantity)) return value;  // "$5 dollars"

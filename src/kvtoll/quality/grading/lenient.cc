@@ -127,6 +127,7 @@ class Comparer {
       const bool symmetric = a.text == "=" || a.text == "!=";
       if (ratio && (symmetric || (ratio->real() > 0 && std::abs(ratio->imag()) < 1e-12L)))
         return true;
+      if (a.text == "=" && same_zeros(difference(a), difference(b), budget_)) return true;
     }
     for (size_t i = 0; i < a.args.size(); ++i)
       if (!equal(a.args[i], b.args[i])) return false;

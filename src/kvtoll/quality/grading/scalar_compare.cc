@@ -128,7 +128,56 @@ bool compare_numeric(const Expr& a, const Expr& b, const std::vector<std::string
   return real >= 3 || (real == 0 && complex >= 3 && complex_agree == complex);
 }
 
+// Zeros of e in `name`, the other variables fixed by `point`, from complex starts.
+std::vector<Complex> find_zeros(const Expr& e, const std::string& name,
+                                std::map<std::string, Complex> point, Budget& budget) {
+  std::vector<Complex> zeros;
+  auto at = [&](Complex x) {
+    point[name] = x;
+    long double magnitude = 0;
+    return evaluate_numeric(e, point, {}, budget, magnitude);
+  };
+  for (int start = 0; start < 8; ++start) {
+    Complex x =
+        2.0L * random_real(name, 40 + start) + Complex(0, 1) * random_real(name, 60 + start);
+    for (int i = 0; i < 60; ++i) {
+      const Complex h = 1e-7L * (1.0L + std::abs(x));
+      const auto f = at(x), above = at(x + h), below = at(x - h);
+      if (!f || !above || !below || *above == *below) break;
+      const Complex step = *f * (2.0L * h) / (*above - *below);
+      x -= step;
+      if (std::abs(step) > 1e-15L * (1.0L + std::abs(x))) continue;
+      zeros.push_back(x);
+      break;
+    }
+  }
+  return zeros;
+}
+
+bool zeros_vanish(const Expr& a, const Expr& b, const std::vector<std::string>& names,
+                  Budget& budget) {
+  int found = 0;
+  for (const std::string& name : names) {
+    const auto point = random_point(names, 90);
+    for (Complex zero : find_zeros(a, name, point, budget)) {
+      auto there = point;
+      there[name] = zero;
+      long double magnitude = 1;
+      const auto value = evaluate_numeric(b, there, {}, budget, magnitude);
+      if (!value || std::abs(*value) > 1e-9L * magnitude) return false;
+      ++found;
+    }
+  }
+  return found >= 4;
+}
+
 }  // namespace
+
+bool same_zeros(const Expr& a, const Expr& b, Budget& budget) {
+  const auto names = variables_of(a);
+  if (names.empty() || names != variables_of(b)) return false;
+  return zeros_vanish(a, b, names, budget) && zeros_vanish(b, a, names, budget);
+}
 
 bool scalars_equal(const Expr& a, const Expr& b, const Conventions& conventions, Budget& budget) {
   const auto names = all_variables(a, b, conventions);
