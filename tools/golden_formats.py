@@ -76,7 +76,10 @@ def versions(scheme):
 def write_golden(path, spec, x, description):
     """x: [1, heads, tokens, dim] on the device that the library shall run on."""
     scheme, bits, options = parse_format(spec)
-    tensors = (run_quanto if scheme == "quanto" else run_hqq)(x, bits, options)
+    try:
+        tensors = (run_quanto if scheme == "quanto" else run_hqq)(x, bits, options)
+    except (ValueError, AssertionError, RuntimeError, KeyError) as error:
+        sys.exit(f"golden_formats: the library refuses {spec} on {list(x.shape)}: {error}")
     tensors = {"input": x, **tensors}
     tensors = {name: t.detach().contiguous().cpu().clone() for name, t in tensors.items()}
     metadata = {"kvtoll_golden": "1", "format": spec, "data": description, "device": x.device.type, **versions(scheme)}

@@ -37,6 +37,7 @@ struct Groups {
     }
   }
   __device__ __forceinline__ int64_t address(int i) const {
+    if (head_stride == per_head) return i;
     const int head = i / per_head;
     return head * head_stride + (i - head * per_head);
   }
@@ -157,6 +158,28 @@ struct GroupOf {
         return i;
     }
   }
+};
+
+// Where four neighbouring elements, i .. i + 3 (i a multiple of four), have their scales: one
+// division for the four where they share a scale or have neighbouring ones.
+class QuadScales {
+ public:
+  __device__ __forceinline__ QuadScales(const GroupOf& group_of, const ScalePlace& place, int i)
+      : group_of_(group_of), place_(place), i_(i) {
+    const int group = group_of.of(i);
+    first_ = place.of(group);
+    if (group_of.order == Order::kRow && group_of.size % 4 == 0) step_ = 0;
+    if (group_of.order == Order::kColumn && group + 4 <= group_of.cols) step_ = 1;
+  }
+  __device__ __forceinline__ int64_t of(int k) const {
+    return step_ >= 0 ? first_ + step_ * k : place_.of(group_of_.of(i_ + k));
+  }
+
+ private:
+  const GroupOf& group_of_;
+  const ScalePlace& place_;
+  int i_, step_ = -1;
+  int64_t first_;
 };
 
 }  // namespace kvtoll::device_formats

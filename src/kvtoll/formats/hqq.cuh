@@ -115,18 +115,19 @@ __device__ __forceinline__ void hqq_apply(GroupOf group_of, ScalePlace place,
                                           T* __restrict__ y) {
   const int i = 4 * static_cast<int>(int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
   if (i >= n) return;
+  const QuadScales parameters(group_of, place, i);
   auto value = [&](int k, T before) {
     const float a = Numeric<T>::widen(before);
-    const float b = Numeric<T>::widen(parameter[place.of(group_of.of(k))]);
+    const float b = Numeric<T>::widen(parameter[parameters.of(k)]);
     return Numeric<T>::narrow(kSub ? sub<T>(a, b) : mul<T>(a, b));
   };
   if (i + 4 <= n) {
     Four<T> four = *reinterpret_cast<const Four<T>*>(y + i);
 #pragma unroll
-    for (int k = 0; k < 4; ++k) four.v[k] = value(i + k, four.v[k]);
+    for (int k = 0; k < 4; ++k) four.v[k] = value(k, four.v[k]);
     *reinterpret_cast<Four<T>*>(y + i) = four;
   } else {
-    for (int k = i; k < n; ++k) y[k] = value(k, y[k]);
+    for (int k = i; k < n; ++k) y[k] = value(k - i, y[k]);
   }
 }
 

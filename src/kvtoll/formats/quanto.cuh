@@ -73,18 +73,19 @@ __global__ void quanto_mul_kernel(const uint8_t* __restrict__ codes, GroupOf gro
                                   T* __restrict__ y) {
   const int i = 4 * static_cast<int>(int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
   if (i >= n) return;
+  const QuadScales scales(group_of, place, i);
   auto value = [&](int k, uint8_t code) {
-    const float s = Numeric<T>::widen(scale[place.of(group_of.of(k))]);
+    const float s = Numeric<T>::widen(scale[scales.of(k)]);
     return Numeric<T>::narrow(mul<T>(s, static_cast<float>(code)));
   };
   if (i + 4 <= n) {
     const Four<uint8_t> in = *reinterpret_cast<const Four<uint8_t>*>(codes + i);
     Four<T> out;
 #pragma unroll
-    for (int k = 0; k < 4; ++k) out.v[k] = value(i + k, in.v[k]);
+    for (int k = 0; k < 4; ++k) out.v[k] = value(k, in.v[k]);
     *reinterpret_cast<Four<T>*>(y + i) = out;
   } else {
-    for (int k = i; k < n; ++k) y[k] = value(k, codes[k]);
+    for (int k = i; k < n; ++k) y[k] = value(k - i, codes[k]);
   }
 }
 
@@ -94,17 +95,18 @@ __global__ void quanto_sub_kernel(GroupOf group_of, ScalePlace place, const T* _
                                   int n, T* __restrict__ y) {
   const int i = 4 * static_cast<int>(int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
   if (i >= n) return;
+  const QuadScales shifts(group_of, place, i);
   auto value = [&](int k, T before) {
-    const float s = Numeric<T>::widen(shift[place.of(group_of.of(k))]);
+    const float s = Numeric<T>::widen(shift[shifts.of(k)]);
     return Numeric<T>::narrow(sub<T>(Numeric<T>::widen(before), s));
   };
   if (i + 4 <= n) {
     Four<T> four = *reinterpret_cast<const Four<T>*>(y + i);
 #pragma unroll
-    for (int k = 0; k < 4; ++k) four.v[k] = value(i + k, four.v[k]);
+    for (int k = 0; k < 4; ++k) four.v[k] = value(k, four.v[k]);
     *reinterpret_cast<Four<T>*>(y + i) = four;
   } else {
-    for (int k = i; k < n; ++k) y[k] = value(k, y[k]);
+    for (int k = i; k < n; ++k) y[k] = value(k - i, y[k]);
   }
 }
 
