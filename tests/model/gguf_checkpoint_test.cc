@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "kvtoll/core/half.h"
@@ -197,8 +198,26 @@ TEST_F(GgufLies, AnyOtherRopeScalingIsAnError) {
                 HasSubstr("not supported"));
   EXPECT_THAT(refusal_with([](auto& w) { w.f32("llama.rope.scale_linear", 2.0f); }),
               HasSubstr("linear"));
+  EXPECT_THAT(refusal_with([](auto& w) {
+                w.text("llama.rope.scaling.type", "yarn");
+                w.f32("llama.rope.scaling.yarn_ext_factor", 0.5f);
+              }),
+              HasSubstr("yarn_ext_factor"));
   EXPECT_THAT(refusal(tiny({.extra = "rope_factors_long.weight"})), HasSubstr("LongRoPE"));
   EXPECT_THAT(refusal(tiny({.extra = "rope_freqs.weight"})), HasSubstr("head_dim / 2 = 8"));
+}
+
+TEST_F(GgufLies, YarnIsRead) {
+  GgufWriter w = tiny();
+  w.text("llama.rope.scaling.type", "yarn");
+  w.f32("llama.rope.scaling.factor", 4.0f);
+  w.u32("llama.rope.scaling.original_context_length", 16);
+  w.f32("llama.rope.scaling.attn_factor", 2.0f);
+  const ModelConfig c = open(w.bytes()).value()->config();
+  EXPECT_EQ(c.rope.scaling, RopeScaling::kYarn);
+  EXPECT_EQ(c.rope.factor, 4.0);
+  EXPECT_EQ(c.rope.original_max_position, 16);
+  EXPECT_NEAR(c.rope.attention_factor, 2.0 * (0.1 * std::log(4.0) + 1.0), 1e-12);
 }
 
 TEST_F(GgufLies, ValuesThatDoNotFitHalfComeAsFloat) {

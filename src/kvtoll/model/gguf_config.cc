@@ -98,6 +98,14 @@ Result<void> read_yarn(const Keys& k, const ModelConfig& c, RopeConfig& r) {
                                                            std::max(r.original_max_position, 1)));
   KVTOLL_TRY(r.beta_fast, k.number("rope.scaling.yarn_beta_fast", 32.0));
   KVTOLL_TRY(r.beta_slow, k.number("rope.scaling.yarn_beta_slow", 1.0));
+  for (const auto& [name, neutral] : std::initializer_list<std::pair<const char*, double>>{
+           {"rope.scaling.yarn_ext_factor", 1.0},
+           {"rope.scaling.yarn_attn_factor", 1.0},
+           {"rope.scaling.yarn_log_multiplier", 0.0}}) {
+    KVTOLL_TRY(const double value, k.number(name, neutral));
+    if (value != neutral)
+      return input_error("{}: {} is {}, which is not supported", k.where(), k.key(name), value);
+  }
   // attn_factor multiplies the factor that follows from YaRN's own rule.
   KVTOLL_TRY(const double extra, k.number("rope.scaling.attn_factor", 1.0));
   if (extra != 1.0) r.attention_factor = extra * (0.1 * std::log(std::max(r.factor, 1.0)) + 1.0);
