@@ -43,6 +43,13 @@ TEST(Tokenize, DecodeGivesTheBytesBack) {
             tokenize("64", "qwen2 --decode").out);
 }
 
+TEST(Tokenize, ChatWritesThePromptOrSaysWhyNot) {
+  const auto none = tokenize("a", "whole --chat");  // has no template
+  EXPECT_EQ(none.code, 3);
+  EXPECT_NE(none.out.find("--raw"), std::string::npos);
+  EXPECT_EQ(tokenize("a", "whole --chat --decode").code, 2);
+}
+
 TEST(Tokenize, ExitCodes) {
   EXPECT_EQ(tokenize("a", "no-such-folder").code, 3);
   EXPECT_EQ(tokenize("64 x", "whole --decode").code, 3);

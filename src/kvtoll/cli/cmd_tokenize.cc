@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/model/chat.h"
 #include "kvtoll/model/tokenizer.h"
 #include "kvtoll/model/unicode.h"
 
@@ -19,7 +20,16 @@ namespace {
 struct Options {
   std::string model;
   bool decode = false, lines = false, json = false, add_bos = false, skip_special = false;
+  bool chat = false;
 };
+
+// The prompt that `kvtoll generate` makes of a user's message.
+Result<std::string> chat_prompt(const Tokenizer& tokenizer, const Options& options,
+                                std::string_view text) {
+  KVTOLL_TRY(const ChatFormat format,
+             recognize_chat_format(tokenizer.chat_template(), options.model));
+  return render_chat(format, tokenizer.chat_template(), {{"user", std::string(text)}});
+}
 
 void print_ids(const Tokenizer& tokenizer, const Options& options, std::string_view text) {
   std::vector<int32_t> ids = tokenizer.encode(text);
@@ -42,6 +52,11 @@ void print_text(const Tokenizer& tokenizer, const Options& options,
 
 Result<void> convert(const Tokenizer& tokenizer, const Options& options, std::string_view text,
                      const std::string& where) {
+  if (options.chat) {
+    KVTOLL_TRY(const std::string prompt, chat_prompt(tokenizer, options, text));
+    print_ids(tokenizer, options, prompt);
+    return {};
+  }
   if (!options.decode) return print_ids(tokenizer, options, text), Result<void>();
   KVTOLL_TRY(const auto ids, parse_token_ids(text, tokenizer.vocab_size(), where));
   print_text(tokenizer, options, ids);
@@ -68,7 +83,11 @@ void setup_tokenize(CLI::App& app, ExitCode& exit_code) {
   auto options = std::make_shared<Options>();
   app.add_option("--model", options->model, "a model folder, its tokenizer.json, or a .gguf file")
       ->required();
-  app.add_flag("--decode", options->decode, "ids on stdin to text; the bytes exactly, no newline");
+  auto* decode = app.add_flag("--decode", options->decode,
+                              "ids on stdin to text; the bytes exactly, no newline");
+  app.add_flag("--chat", options->chat,
+               "stdin is a user's message: the ids of the prompt in the model's chat format")
+      ->excludes(decode);
   app.add_flag("--lines", options->lines, "each line of stdin by itself, without its newline");
   app.add_flag("--json", options->json, "a JSON object per text: ids and pieces, or text");
   app.add_flag("--add-bos", options->add_bos, "put the model's bos token first");
