@@ -104,7 +104,8 @@ class Backend {
   // --- results of the last step; these wait for it. Row order: input.slots' order (all_logits:
   // tokens in order).
   virtual std::span<const int32_t> next_tokens() = 0;  // [slots in the step]
-  virtual std::span<const float> logits(int row) = 0;  // [vocab], valid until the next step
+  // [vocab]; valid until the next call of logits() or step.
+  virtual std::span<const float> logits(int row) = 0;
 
   virtual bool last_step_flushed() const = 0;
   virtual MemorySplit memory() const = 0;  // allocated now, by tag

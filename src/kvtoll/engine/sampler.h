@@ -31,9 +31,13 @@ class Sampler {
   int32_t pick(std::span<const float> logits);
 
  private:
+  int32_t pick_any(double total);
+  int32_t pick_nucleus(double total);
+
   Sampling sampling_;
   Rng rng_;
-  std::vector<std::pair<double, int32_t>> weights_;
+  std::vector<float> weights_;                         // [vocab], exp of the scaled logits
+  std::vector<std::pair<float, int32_t>> candidates_;  // what top-p has to sort
 };
 
 }  // namespace kvtoll

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kvtoll/core/thread_pool.h"
 #include "kvtoll/engine/step.h"
 
 namespace kvtoll {
@@ -34,20 +35,21 @@ class Sequence {
   int slot() const { return slot_; }
   const Generation& generation() const { return generation_; }
 
-  // Takes the token of the step's `row`; returns false when the sequence is finished.
-  bool advance(Backend& backend, int row) {
-    const int32_t token = options_.sampling.greedy()
-                              ? backend.next_tokens()[static_cast<size_t>(row)]
-                              : sampler_.pick(backend.logits(row));
+  bool greedy() const { return options_.sampling.greedy(); }
+  int32_t choose(std::span<const float> logits) { return sampler_.pick(logits); }
+
+  // Takes the token that the step's `row` gave; returns false when the sequence is finished.
+  bool advance(Backend& backend, int row, int32_t token) {
     if (options_.on_logits) options_.on_logits(backend.logits(row));
     generation_.tokens.push_back(token);
     const auto& stops = options_.stop_tokens;
     generation_.stopped = std::ranges::find(stops, token) != stops.end();
     const bool wanted = !options_.on_token || options_.on_token(token);
-    if (!generation_.stopped && options_.keep_going)
-      generation_.stopped = !options_.keep_going(index_, generation_);
     return wanted && !generation_.stopped &&
            static_cast<int>(generation_.tokens.size()) < options_.max_new_tokens;
+  }
+  bool advance(Backend& backend) {  // alone in its step
+    return advance(backend, 0, greedy() ? backend.next_tokens()[0] : choose(backend.logits(0)));
   }
 
   // What the slot feeds to the next step: its last token, explicitly unless it is the argmax.
@@ -65,6 +67,27 @@ class Sequence {
   Generation generation_;
 };
 
+// The next token of every running sequence; samplers of a batch share the threads.
+std::vector<int32_t> next_tokens(Backend& backend, std::vector<Sequence>& running,
+                                 std::optional<ThreadPool>& pool) {
+  if (running.front().greedy()) {
+    const auto tokens = backend.next_tokens();
+    return {tokens.begin(), tokens.end()};
+  }
+  if (!pool) pool.emplace(std::min(physical_cores(), backend.slots()));
+  std::vector<std::vector<float>> rows;  // copies: a backend may lend one row at a time
+  for (size_t i = 0; i < running.size(); ++i) {
+    const auto row = backend.logits(static_cast<int>(i));
+    rows.emplace_back(row.begin(), row.end());
+  }
+  std::vector<int32_t> tokens(running.size());
+  pool->for_each(static_cast<int64_t>(running.size()), [&](int, int64_t i) {
+    const auto at = static_cast<size_t>(i);
+    tokens[at] = running[at].choose(rows[at]);
+  });
+  return tokens;
+}
+
 }  // namespace
 
 Result<Generation> Session::generate(std::span<const int32_t> prompt,
@@ -72,11 +95,11 @@ Result<Generation> Session::generate(std::span<const int32_t> prompt,
   backend_.clear_slot(0);
   KVTOLL_TRY_VOID(prefill(backend_, 0, prompt));
   Sequence sequence(0, 0, options);
-  bool more = sequence.advance(backend_, 0);
+  bool more = sequence.advance(backend_);
   while (more) {
     const SlotTokens tokens[] = {sequence.next(backend_)};
     KVTOLL_TRY_VOID(run_step(backend_, {.slots = tokens}));
-    more = sequence.advance(backend_, 0);
+    more = sequence.advance(backend_);
   }
   return sequence.generation();
 }
@@ -116,6 +139,7 @@ Result<void> Session::generate_queue(
   std::vector<int> free;
   for (int slot = backend_.slots() - 1; slot >= 0; --slot) free.push_back(slot);
   std::vector<Sequence> running;
+  std::optional<ThreadPool> sampling_pool;
   size_t next = 0, finished = 0;
   bool wanted = true;
   const auto finish = [&](const Sequence& sequence) {
@@ -129,7 +153,7 @@ Result<void> Session::generate_queue(
       free.pop_back();
       backend_.clear_slot(sequence.slot());
       KVTOLL_TRY_VOID(prefill(backend_, sequence.slot(), prompts[next++]));
-      if (sequence.advance(backend_, 0)) {
+      if (sequence.advance(backend_)) {
         running.push_back(std::move(sequence));
       } else {
         finish(sequence);
@@ -139,9 +163,10 @@ Result<void> Session::generate_queue(
     std::vector<SlotTokens> step;
     for (const Sequence& sequence : running) step.push_back(sequence.next(backend_));
     KVTOLL_TRY_VOID(run_step(backend_, {.slots = step}));
+    const std::vector<int32_t> tokens = next_tokens(backend_, running, sampling_pool);
     std::vector<Sequence> still;
     for (size_t i = 0; i < running.size(); ++i) {
-      if (running[i].advance(backend_, static_cast<int>(i))) {
+      if (running[i].advance(backend_, static_cast<int>(i), tokens[i])) {
         still.push_back(std::move(running[i]));
       } else {
         finish(running[i]);
