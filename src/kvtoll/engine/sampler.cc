@@ -61,8 +61,9 @@ double sum_of(const std::vector<float>& x) {
 
 int32_t Sampler::pick(std::span<const float> logits) {
   const float top = largest(logits);
-  const auto first = static_cast<int32_t>(std::ranges::find(logits, top) - logits.begin());
-  if (sampling_.greedy() || first == static_cast<int32_t>(logits.size())) return first;
+  const auto first = std::ranges::find(logits, top);
+  if (first == logits.end()) return 0;  // nothing but NaN
+  if (sampling_.greedy()) return static_cast<int32_t>(first - logits.begin());
   const auto scale = static_cast<float>(1.0 / sampling_.temperature);
   weights_.resize(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) weights_[i] = exp_of((logits[i] - top) * scale);
