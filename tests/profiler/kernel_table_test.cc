@@ -36,7 +36,9 @@ TEST(KernelTable, UnionAndIdleAreTheWindow) {
   EXPECT_EQ(table.overlap.value, 50);
   EXPECT_EQ(table.idle.time.value, 150);
   EXPECT_DOUBLE_EQ(table.idle.share, 150.0 / 400);
-  EXPECT_DOUBLE_EQ(table[Category::kAttention].share, 0.25);
+  // cpu_rope started first and keeps the 50 ns that both ran; cpu_attention has the rest.
+  EXPECT_DOUBLE_EQ(table[Category::kElementwise].share, 100.0 / 400);
+  EXPECT_DOUBLE_EQ(table[Category::kAttention].share, 50.0 / 400);
   EXPECT_EQ(table[Category::kSampling].time.value, 100);
 }
 
@@ -47,6 +49,26 @@ TEST(KernelTable, ContainedAndRepeatedIntervals) {
   EXPECT_EQ(table.busy.value, 110);
   EXPECT_EQ(table.overlap.value, 30);
   EXPECT_EQ(table.busy.value + table.idle.time.value, table.window.value);
+  int64_t sum = table.idle.time.value;
+  for (const TimeShare& category : table.categories) sum += category.time.value;
+  EXPECT_EQ(sum, table.window.value);
+}
+
+// Each kernel starts while the one before still runs, prefetches its weights and waits: it costs
+// what it adds, and its rate is not diluted by the waiting.
+TEST(KernelTable, OverlappedLaunchesCostWhatTheyAdd) {
+  std::vector<KernelRecord> chain;
+  for (int i = 0; i < 10; ++i)
+    chain.push_back(kernel(i % 2 ? "cpu_gemv_down" : "cpu_gemv_o", i == 0 ? 0 : 100 * i - 90,
+                           100 * (i + 1), 1000));
+  const KernelTable table = build_kernel_table(trace_of(chain, 0, 1000));
+  EXPECT_EQ(table.busy.value, 1000);
+  EXPECT_EQ(table.overlap.value, 9 * 90);
+  for (const KernelRow& row : table.kernels) {
+    EXPECT_EQ(row.total.value, 500);
+    EXPECT_DOUBLE_EQ(row.gb_s, 10.0);
+    EXPECT_GE(row.resident.value, 860);
+  }
 }
 
 TEST(KernelTable, ClipsWhatReachesOutOfTheWindow) {

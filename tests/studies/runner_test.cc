@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "kvtoll/core/files.h"
+#include "kvtoll/profiler/gzip.h"
 #include "kvtoll/report/record_io.h"
 #include "kvtoll/report/results.h"
 #include "kvtoll/studies/resume.h"
@@ -86,6 +87,18 @@ TEST_F(Runner, MeasuresInTurnAndWritesWhatTheSchemaAsksFor) {
   EXPECT_EQ(r.memory.kv_bytes, 40);
   EXPECT_EQ(r.protocol.block, record("m.fp16.n60.r16.cpu").protocol.block);
   EXPECT_NE(r.protocol.block, record("m.fp16.n40.r16.cpu").protocol.block);
+}
+
+TEST_F(Runner, KeepsTracesOnRequest) {
+  ASSERT_TRUE(run());
+  EXPECT_FALSE(fs::exists(options_.results / "traces"));
+  options_.keep_traces = options_.force = true;
+  ASSERT_TRUE(run());
+  const auto packed = read_file(options_.results / "traces/m.fp16.n60.r16.cpu.trace.json.gz");
+  ASSERT_TRUE(packed) << packed.error().message;
+  const auto json = profiler::gunzip(*packed);
+  ASSERT_TRUE(json) << json.error().message;
+  EXPECT_THAT(*json, HasSubstr("\"decode"));
 }
 
 TEST_F(Runner, TraceCoversItsWindows) {

@@ -8,6 +8,14 @@ DramTracer::~DramTracer() {
   if (trace::sink() == this) (void)stop();
 }
 
+// Seen on an H100 with driver 580 and CUDA 13.0: ranges by kernel fail at stop (error 999) once a
+// graph was launched among them.
+Availability graphs_cannot_be_counted() {
+  return {false, "DRAM counters work kernel by kernel, which CUDA graphs do not allow",
+          "run the same configuration with --launch eager: the kernels and their bytes are the "
+          "same"};
+}
+
 Result<void> DramTracer::start(size_t max_kernels) {
   ops_.clear();
   steps_.clear();

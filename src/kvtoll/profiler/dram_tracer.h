@@ -33,6 +33,9 @@ struct DramBytes {
   }
 };
 
+// The reason to give where the work is replayed from a graph.
+Availability graphs_cannot_be_counted();
+
 class DramTracer : public trace::Sink {
  public:
   explicit DramTracer(std::unique_ptr<DramCounter> counter) : counter_(std::move(counter)) {}

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "kvtoll/core/check.h"
+
 namespace kvtoll::profiler {
 namespace {
 
@@ -28,6 +30,23 @@ struct Inflater {
 }  // namespace
 
 bool is_gzip(std::string_view bytes) { return bytes.starts_with("\x1f\x8b"); }
+
+std::string gzip(std::string_view bytes) {
+  z_stream stream{};
+  KVTOLL_CHECK(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipOnly, 8,
+                            Z_DEFAULT_STRATEGY) == Z_OK,
+               "zlib has no memory for {} bytes", bytes.size());
+  std::string out(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  const int state = deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  KVTOLL_CHECK(state == Z_STREAM_END, "zlib stopped with {} after {} bytes", state, out.size());
+  return out;
+}
 
 Result<std::string> gunzip(std::string_view bytes, size_t limit) {
   Inflater z;

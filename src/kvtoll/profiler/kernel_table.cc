@@ -3,7 +3,7 @@
 #include "kvtoll/profiler/kernel_table.h"
 
 #include <algorithm>
-#include <cmath>
+#include <iterator>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -40,17 +40,32 @@ Span find_window(const TraceData& trace) {
   return start < end ? Span{start, end} : Span{0, 0};
 }
 
-// Total length of the union of intervals; sorts them.
-int64_t union_length(std::vector<Span>& spans) {
-  std::sort(spans.begin(), spans.end(),
-            [](const Span& a, const Span& b) { return a.start < b.start; });
-  int64_t total = 0, reach = INT64_MIN;
-  for (const Span& s : spans) {
-    if (s.end <= reach) continue;
-    total += s.end - std::max(s.start, reach == INT64_MIN ? s.start : reach);
-    reach = s.end;
+// The part of a kernel's interval that no kernel before it covers, per kernel; clips the intervals
+// to the window. Their sum is the length of the union.
+std::vector<int64_t> attribute(std::vector<KernelRecord>& kernels, const Span& window) {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    KernelRecord& k = kernels[i];
+    if (!timed(k)) continue;
+    k.start_ns = std::max(k.start_ns, window.start);
+    k.end_ns = std::min(k.end_ns, window.end);
+    order.push_back(i);
   }
-  return total;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return kernels[a].start_ns < kernels[b].start_ns; });
+  std::vector<int64_t> own(kernels.size(), 0);
+  int64_t reach = window.start;
+  for (const size_t i : order) {
+    own[i] = std::max<int64_t>(0, kernels[i].end_ns - std::max(kernels[i].start_ns, reach));
+    reach = std::max(reach, kernels[i].end_ns);
+  }
+  return own;
+}
+
+bool touches(const KernelRecord& k, const Span& window) {
+  if (!timed(k)) return true;
+  if (k.start_ns == k.end_ns) return k.end_ns >= window.start && k.start_ns <= window.end;
+  return k.end_ns > window.start && k.start_ns < window.end;
 }
 
 struct Group {
@@ -68,7 +83,7 @@ KernelClass class_of(const KernelRecord& k,
   return refine(it->second, k.context);
 }
 
-void add(Group& group, const KernelRecord& k) {
+void add(Group& group, const KernelRecord& k, int64_t own_ns) {
   ++group.row.calls;
   if (k.declared_bytes >= 0)
     group.row.declared = group.row.declared.value_or(Bytes(0)) + Bytes(k.declared_bytes);
@@ -77,10 +92,10 @@ void add(Group& group, const KernelRecord& k) {
     ++group.row.untimed;
     return;
   }
-  const int64_t time = k.end_ns - k.start_ns;
-  group.row.total += Nanoseconds(time);
-  group.times.push_back(static_cast<double>(time));
-  if (k.declared_bytes >= 0) group.declared_time += time;
+  group.row.total += Nanoseconds(own_ns);
+  group.row.resident += Nanoseconds(k.end_ns - k.start_ns);
+  group.times.push_back(static_cast<double>(own_ns));
+  if (k.declared_bytes >= 0) group.declared_time += own_ns;
 }
 
 void finish(Group& group) {
@@ -138,41 +153,33 @@ void add_host_side(KernelTable& table, const TraceData& trace, const Span& windo
 KernelTable build_kernel_table(const TraceData& trace) {
   KernelTable table;
   const Span window = find_window(trace);
+  std::vector<KernelRecord> kernels;
+  std::copy_if(trace.kernels.begin(), trace.kernels.end(), std::back_inserter(kernels),
+               [&](const KernelRecord& k) { return touches(k, window); });
+  const std::vector<int64_t> own = attribute(kernels, window);
   std::map<GroupKey, Group> groups;
   std::unordered_map<std::string_view, KernelClass> classes;
-  std::vector<Span> spans;
-  spans.reserve(trace.kernels.size());
-  int64_t sum = 0;
-  for (KernelRecord k : trace.kernels) {
-    if (timed(k)) {  // what reaches out of the window counts for its part inside
-      if (k.end_ns <= window.start || k.start_ns >= window.end) {
-        if (k.end_ns != k.start_ns || k.end_ns < window.start || k.start_ns > window.end) continue;
-      }
-      k.start_ns = std::max(k.start_ns, window.start);
-      k.end_ns = std::min(k.end_ns, window.end);
-      spans.push_back({k.start_ns, k.end_ns});
-      sum += k.end_ns - k.start_ns;
-    } else {
-      ++table.untimed;
-    }
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    const KernelRecord& k = kernels[i];
     const KernelClass kind = class_of(k, classes);
     Group& group = groups[GroupKey{k.name, kind.category, kind.part}];
     group.row.name = k.name;
     group.row.category = kind.category;
     group.row.part = kind.part;
     group.row.known = kind.known;
-    add(group, k);
-    ++table.launches;
+    add(group, k, own[i]);
+    table.untimed += timed(k) ? 0 : 1;
+    table.busy += Nanoseconds(own[i]);
   }
+  table.launches = static_cast<int64_t>(kernels.size());
   for (auto& [key, group] : groups) {
     finish(group);
+    table.overlap += group.row.resident - group.row.total;
     table.kernels.push_back(std::move(group.row));
   }
   std::stable_sort(table.kernels.begin(), table.kernels.end(),
                    [](const KernelRow& a, const KernelRow& b) { return a.total > b.total; });
   table.window = Nanoseconds(window.length());
-  table.busy = Nanoseconds(union_length(spans));
-  table.overlap = Nanoseconds(sum) - table.busy;
   table.idle.time = table.window - table.busy;
   table.dropped = trace.dropped;
   table.unmatched = trace.unmatched;

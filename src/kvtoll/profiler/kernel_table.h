@@ -1,8 +1,10 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
 // Time by kernel, part and category, and what is left: idle is the window minus the union of all
-// kernels' intervals, so that union + idle is the window; time that kernels run side by side is
-// `overlap`. Example: KernelTable table = build_kernel_table(trace); print(table_text(table)).
+// kernels' intervals. Every instant counts once: while kernels run side by side it belongs to the
+// one that started first, so that categories + idle are the window; `overlap` says how much that
+// was. Overlapped launches (a kernel starts, prefetches and waits for the one before) thus cost
+// what they add. Example: KernelTable table = build_kernel_table(trace); print(table_text(table)).
 #pragma once
 
 #include <array>
@@ -20,14 +22,15 @@ struct KernelRow {
   std::string name;
   Category category = Category::kOther;
   std::string part;
-  bool known = true;    // false: no row of the pattern table names it
-  int64_t calls = 0;    // inside the window, those without a time included
-  int64_t untimed = 0;  // calls whose time the tool did not collect
-  Nanoseconds total;    // of the timed calls
+  bool known = true;     // false: no row of the pattern table names it
+  int64_t calls = 0;     // inside the window, those without a time included
+  int64_t untimed = 0;   // calls whose time the tool did not collect
+  Nanoseconds total;     // attributed to the timed calls, each instant once
+  Nanoseconds resident;  // from start to end of the same calls, waiting beside others included
   double mean_ns = 0.0, p50_ns = 0.0, p99_ns = 0.0;
   std::optional<Bytes> declared;  // over all calls; empty where nobody declared
   std::optional<Bytes> dram;      // measured, over all calls
-  double gb_s = 0.0;              // declared bytes over the time of the calls that declared them
+  double gb_s = 0.0;  // declared bytes over the attributed time of the calls that declared them
 };
 
 struct TimeShare {

@@ -21,6 +21,7 @@ Json kernel_json(const KernelRow& r, double peak_gb_s) {
               {"part", r.part},
               {"calls", r.calls},
               {"time_ns", r.total.value},
+              {"resident_ns", r.resident.value},
               {"mean_ns", r.mean_ns},
               {"p50_ns", r.p50_ns},
               {"p99_ns", r.p99_ns},

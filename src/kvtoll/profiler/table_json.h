@@ -10,7 +10,8 @@
 
 namespace kvtoll::profiler {
 
-// {"kernels": [{name, category, part, calls, time_ns, mean_ns, p50_ns, p99_ns, declared_bytes,
+// {"kernels": [{name, category, part, calls, time_ns, resident_ns, mean_ns, p50_ns, p99_ns,
+// declared_bytes,
 //   gb_s, peak_fraction, dram_bytes, dram_over_declared}], "categories": {NAME: {time_ns, share}},
 //  "parts": {NAME: {time_ns, share, calls}}, "trace": {window_ns, busy_ns, overlap_ns, steps,
 //   launches, launches_per_step, host_api_ns, host_api_calls, untimed, dropped, unmatched,

@@ -30,7 +30,7 @@ std::string categories_text(const KernelTable& table) {
   out += fmt::format("{:<18}{:>12.3f}", "window", ms(table.window));
   if (table.overlap.value > 0)
     out +=
-        fmt::format("   (kernels side by side: {:.3f} ms counted twice above)", ms(table.overlap));
+        fmt::format("   ({:.3f} ms ran beside an earlier kernel, counted once)", ms(table.overlap));
   return out + "\n";
 }
 

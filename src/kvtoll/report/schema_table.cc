@@ -160,7 +160,8 @@ constexpr SchemaField kFields[] = {
     {"kernels[].category", S, kAll, "", "one of the eight"},
     {"kernels[].part", S, kOpt, "", "finer than the category, such as attention.core"},
     {"kernels[].calls", I, kAll, "", ""},
-    {"kernels[].time_ns", I, kAll, "ns", "sum over the calls"},
+    {"kernels[].time_ns", I, kAll, "ns",
+     "over the calls; beside an earlier kernel an instant counts for that one only"},
     {"kernels[].declared_bytes", I, kAll, "B", "what the calls must move at least"},
     {"kernels[].measured_dram_bytes", I, kOpt, "B",
      "hardware counters of two steps, scaled to these calls by the declared bytes; null if not "

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "kvtoll/core/files.h"
+#include "kvtoll/profiler/gzip.h"
+#include "kvtoll/profiler/trace_export.h"
 #include "kvtoll/studies/counted_pass.h"
 #include "kvtoll/studies/record_parts.h"
 #include "kvtoll/studies/traced_pass.h"
@@ -132,18 +135,28 @@ class BlockRun {
     announce(format, "traced");
     if (auto ready = prepare(format); !ready) return stopped_by(format, ready.error());
     Session session(setup_.backend);
+    const bool kept = !setup_.traces.empty();
+    if (kept) setup_.instruments.meter->begin();  // power beside the kernels
     auto pass = run_traced_pass(session, setup_.prompt, format.request.slots,
                                 static_cast<int>(format.configuration->key.new_tokens),
                                 *setup_.instruments.tracer, on_step());
+    const profiler::EnergyWindow power =
+        kept ? setup_.instruments.meter->end() : profiler::EnergyWindow{};
     if (!pass) return stopped_by(format, pass.error());
     fill_trace(format.record, *pass);
     const MemorySplit split = setup_.backend.memory();
     setup_.instruments.memory->sample(split);
+    if (kept) KVTOLL_TRY_VOID(keep_trace(format, *pass, power.samples));
     format.record.memory = memory_fields(split, setup_.backend.peak_memory(),
                                          setup_.instruments.memory->beside(split));
     format.record.config.attention_kernels = setup_.backend.info().attention_kernels;
     if (!setup_.instruments.dram) {
       format.record.dram.reason = "no DRAM counters on a CPU";
+      return {};
+    }
+    if (format.record.config.launch == "graph") {
+      const profiler::Availability why = profiler::graphs_cannot_be_counted();
+      format.record.dram.reason = fmt::format("{}; {}", why.reason, why.cure);
       return {};
     }
     announce(format, "counted");
@@ -152,6 +165,16 @@ class BlockRun {
                                     *setup_.instruments.dram);
     if (!counted) return stopped_by(format, counted.error());
     return {};
+  }
+
+  Result<void> keep_trace(const Format& format, const TracedPass& pass,
+                          const std::vector<profiler::PowerSample>& power) {
+    const profiler::MemoryReport memory = setup_.instruments.memory->report();
+    const std::string json = profiler::chrome_trace(joined_traces(pass.windows), power,
+                                                    std::span(memory.series).last(1));
+    std::filesystem::path file = setup_.traces / format.configuration->file();
+    file.replace_extension(".trace.json.gz");
+    return write_file_atomic(file, profiler::gzip(json));
   }
 
   // Reserves the cache of this format unless it is the one that is there.

@@ -4,6 +4,7 @@
 // each. Example: KVTOLL_TRY(auto records, measure_block(block, base, backend, ...));
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -39,6 +40,7 @@ struct BlockSetup {
   Instruments& instruments;
   Progress& progress;
   std::function<bool()> interrupted;  // asked after every step; may be empty
+  std::filesystem::path traces;       // folder for the traced passes' events; empty: not kept
 };
 
 // Steps of one configuration: warm-ups, runs and the traced pass.

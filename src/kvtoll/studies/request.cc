@@ -100,6 +100,7 @@ Result<RunOptions> run_options(const RunRequest& r) {
   RunOptions options;
   options.results = r.results;
   options.force = r.force;
+  options.keep_traces = r.traces;
   options.quiet = r.quiet;
   options.argv = r.argv;
   options.engine.threads = r.threads;

@@ -116,7 +116,8 @@ class StudyRun {
     for (const profiler::Warning& unfit : instruments_.guard->preflight())
       base.warnings.push_back(warning_text(unfit));
     return measure_block(
-        {block, base, **backend, prompt.tokens, instruments_, progress, options_.interrupted});
+        {block, base, **backend, prompt.tokens, instruments_, progress, options_.interrupted,
+         options_.keep_traces ? options_.results / "traces" : std::filesystem::path()});
   }
 
   // The backend of the last block is kept while model and path stay the same.

@@ -30,6 +30,7 @@ struct RunOptions {
   BackendOptions engine;        // attention and launch come from each block
   bool force = false;           // measure again what is finished
   bool quiet = false;
+  bool keep_traces = false;       // the traced passes' events below results/traces
   bool measure_bandwidth = true;  // of the host's memory, once
   std::vector<std::string> argv;
   std::function<bool()> interrupted;  // may be empty

@@ -45,21 +45,6 @@ class WindowSwitch {
   bool on_ = false, failed_ = false;
 };
 
-// All windows as one trace, for per-kernel percentiles; its window and idle mean nothing.
-TraceData joined(const std::vector<TraceData>& windows) {
-  TraceData all;
-  for (const TraceData& window : windows) {
-    const auto offset = static_cast<int32_t>(all.steps.size());
-    for (profiler::KernelRecord kernel : window.kernels) {
-      kernel.name = all.names->intern(kernel.name);
-      if (kernel.step >= 0) kernel.step += offset;
-      all.kernels.push_back(kernel);
-    }
-    all.steps.insert(all.steps.end(), window.steps.begin(), window.steps.end());
-  }
-  return all;
-}
-
 report::TraceWindow window_fields(const KernelTable& table, const TraceSlice& slice,
                                   const TracedPass& pass) {
   report::TraceWindow out;
@@ -135,6 +120,24 @@ void fill_overhead(report::TracingOverhead& out, const TracedPass& pass) {
 
 }  // namespace
 
+TraceData joined_traces(const std::vector<TraceData>& windows) {
+  TraceData all;
+  for (const TraceData& window : windows) {
+    const auto offset = static_cast<int32_t>(all.steps.size());
+    for (profiler::KernelRecord kernel : window.kernels) {
+      kernel.name = all.names->intern(kernel.name);
+      if (kernel.step >= 0) kernel.step += offset;
+      all.kernels.push_back(kernel);
+    }
+    for (profiler::ApiRecord call : window.api) {
+      call.name = all.names->intern(call.name);
+      all.api.push_back(call);
+    }
+    all.steps.insert(all.steps.end(), window.steps.begin(), window.steps.end());
+  }
+  return all;
+}
+
 Result<TracedPass> run_traced_pass(Session& session, std::span<const int32_t> prompt, int batch,
                                    int new_tokens, profiler::KernelTracer& tracer,
                                    const std::function<bool(int)>& on_step) {
@@ -163,7 +166,7 @@ void fill_trace(report::RunRecord& record, const TracedPass& pass) {
   for (size_t i = 0; i < pass.windows.size(); ++i)
     record.trace.push_back(
         window_fields(profiler::build_kernel_table(pass.windows[i]), pass.plan[i], pass));
-  const TraceData all = joined(pass.windows);
+  const TraceData all = joined_traces(pass.windows);
   fill_kernels(record, profiler::build_kernel_table(all));
   fill_categories(record);
   fill_overhead(record.tracing_overhead, pass);

@@ -29,6 +29,9 @@ Result<TracedPass> run_traced_pass(Session& session, std::span<const int32_t> pr
                                    int new_tokens, profiler::KernelTracer& tracer,
                                    const std::function<bool(int)>& on_step);
 
+// All windows as one trace: for per-kernel percentiles and the export; its window means nothing.
+profiler::TraceData joined_traces(const std::vector<profiler::TraceData>& windows);
+
 // kernels, categories, trace, tracing_overhead and warnings of the record.
 void fill_trace(report::RunRecord& record, const TracedPass& pass);
 
