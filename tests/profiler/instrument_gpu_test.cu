@@ -193,8 +193,8 @@ struct StepGraph {
   }
 };
 
-// Tracing costs the host about a microsecond for each node of a graph launch, before the first
-// kernel starts; the kernels themselves are as fast as without.
+// Tracing costs about a microsecond for each node of a graph launch, between the steps; the kernels
+// themselves are as fast as without (docs/measuring.md).
 TEST(CuptiTracer, TracingAGraphStepCostsAFewPercent) {
   REQUIRE_GPU();
   const StepGraph step;
