@@ -44,7 +44,7 @@ class Report : public ::testing::Test {
     write(good_record("fp16", 100));
     write(good_record("int8-hqq", 80));
     write(good_record("int4-quanto", 90));
-    StudyManifest manifest{"test", "A title with <angle> & more", {}};
+    StudyManifest manifest{"test", "A title with <angle> & more", {}, {}, ""};
     for (const char* kv : {"fp16", "int8-hqq", "int4-quanto"})
       manifest.files.push_back("tiny." + std::string(kv) + ".n5.r128.cpu.json");
     EXPECT_TRUE(write_manifest(results_, manifest));

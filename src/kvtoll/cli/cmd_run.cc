@@ -5,7 +5,6 @@
 
 #include "kvtoll/cli/command.h"
 #include "kvtoll/report/report.h"
-#include "kvtoll/report/summary.h"
 #include "kvtoll/studies/request.h"
 
 namespace kvtoll::cli {
@@ -40,9 +39,9 @@ ExitCode print_outcome(const studies::PreparedRun& run, const studies::RunOutcom
   if (json) {
     fmt::print("{}", studies::outcome_json(run, outcome));
   } else {
-    auto set = report::read_results({run.options.results});
-    if (!set) return fail(set.error());
-    fmt::print("{}", report::summary_text(*set));
+    auto text = report::terminal_report(run.options.results);
+    if (!text) return fail(text.error());
+    fmt::print("{}\n", *text);
     auto files = report::write_report({run.options.results}, run.options.results);
     if (!files) return fail(files.error());
     for (const std::string& note : files->notes) fmt::print(stderr, "kvtoll: {}\n", note);
@@ -63,7 +62,7 @@ ExitCode run(RunArguments& arguments) {
   if (!prepared) return fail(prepared.error());
   if (arguments.list) return list(*prepared);
   prepared->options.interrupted = interrupted;
-  auto outcome = studies::run_blocks(prepared->study, prepared->blocks, prepared->options);
+  auto outcome = studies::run_prepared(*prepared);
   if (!outcome) return fail(outcome.error());
   return print_outcome(*prepared, *outcome, arguments.json);
 }

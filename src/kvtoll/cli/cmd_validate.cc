@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/quality/validate_answers.h"
 #include "kvtoll/report/validate.h"
 
 namespace kvtoll::cli {
@@ -12,11 +13,15 @@ void setup_validate(CLI::App& app, ExitCode& exit_code) {
   auto folder = std::make_shared<std::string>("kvtoll-results");
   app.add_option("folder", *folder, "results folder")->capture_default_str();
   app.callback([&exit_code, folder] {
-    const auto validation = report::validate_results(*folder);
+    auto validation = report::validate_results(*folder);
     if (!validation) {
       exit_code = fail(validation.error());
       return;
     }
+    const std::filesystem::path accuracy = std::filesystem::path(*folder) / "accuracy";
+    if (std::filesystem::is_directory(accuracy))
+      for (std::string& problem : validate_eval_folder(accuracy))
+        validation->problems.push_back(std::move(problem));
     for (const std::string& note : validation->notes) fmt::print("{}\n", note);
     for (const std::string& problem : validation->problems) fmt::print("problem: {}\n", problem);
     fmt::print("{} records, {} studies, {} problems\n", validation->records, validation->studies,

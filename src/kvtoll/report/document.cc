@@ -114,6 +114,22 @@ std::string html_escape(std::string_view text) {
   return out;
 }
 
+std::string table_text(const TableBlock& table) {
+  std::vector<std::vector<std::string>> lines = {table.header};
+  lines.insert(lines.end(), table.rows.begin(), table.rows.end());
+  std::vector<size_t> widths(table.header.size(), 0);
+  for (const auto& line : lines)
+    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  std::string text;
+  for (const auto& line : lines) {
+    for (size_t i = 0; i < line.size(); ++i)
+      text += i < table.text_columns ? fmt::format("{:<{}}  ", line[i], widths[i])
+                                     : fmt::format("{:>{}}  ", line[i], widths[i]);
+    text += "\n";
+  }
+  return text;
+}
+
 std::string to_markdown(const Document& document) {
   std::string out = fmt::format("# {}\n\n{}\n\n", document.title, document.subtitle);
   for (const auto& [name, value] : document.facts) out += fmt::format("- {}: {}\n", name, value);

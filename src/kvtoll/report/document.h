@@ -36,6 +36,7 @@ struct Document {
   std::vector<Section> sections;
 };
 
+std::string table_text(const TableBlock& table);  // aligned, for a terminal
 std::string to_markdown(const Document& document);
 std::string to_html(const Document& document);  // one page, nothing is loaded from elsewhere
 std::string html_escape(std::string_view text);

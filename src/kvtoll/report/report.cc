@@ -148,7 +148,7 @@ Document make_document(const ResultSet& set, const std::vector<fs::path>& places
   size_t ok = 0;
   for (const RunRecord& r : set.records) ok += r.status == Status::kOk ? 1 : 0;
   document.subtitle = fmt::format("{} configurations, {} measured", set.records.size(), ok);
-  document.facts = provenance(set);
+  if (!set.records.empty()) document.facts = provenance(set);
   const std::vector<Series> all = make_series(set);
   Section found{.title = "Findings"}, figures{.title = "Figures"},
       categories{.title = "Time by category"};
@@ -161,10 +161,12 @@ Document make_document(const ResultSet& set, const std::vector<fs::path>& places
   found.note =
       "± is a 95 % interval. Runs of one block were taken in turn, so differences are paired; a "
       "difference whose interval includes zero is called no difference.";
-  document.sections.push_back(std::move(found));
-  if (auto accuracy = accuracy_section(places)) document.sections.push_back(std::move(*accuracy));
-  document.sections.push_back(std::move(figures));
-  document.sections.push_back({.title = "Every configuration", .tables = {speed_table(set)}});
+  if (!found.sentences.empty()) document.sections.push_back(std::move(found));
+  if (auto accuracy = accuracy_section(places, set.references))
+    document.sections.push_back(std::move(*accuracy));
+  if (!figures.figures.empty()) document.sections.push_back(std::move(figures));
+  if (!set.records.empty())
+    document.sections.push_back({.title = "Every configuration", .tables = {speed_table(set)}});
   if (!categories.tables.empty()) document.sections.push_back(std::move(categories));
   if (const auto list = cautions(set); !list.empty())
     document.sections.push_back({.title = "Cautions", .sentences = list});
@@ -181,6 +183,14 @@ Result<ReportFiles> write_report(const std::vector<fs::path>& places, const fs::
   KVTOLL_TRY_VOID(write_file_atomic(files.markdown, to_markdown(document)));
   KVTOLL_TRY_VOID(write_file_atomic(files.html, to_html(document)));
   return files;
+}
+
+Result<std::string> terminal_report(const fs::path& results) {
+  KVTOLL_TRY(const ResultSet set, read_results({results}));
+  std::string text = set.records.empty() ? "" : summary_text(set);
+  if (const auto accuracy = accuracy_section({results}, set.references))
+    for (const TableBlock& table : accuracy->tables) text += "\n" + table_text(table);
+  return text;
 }
 
 }  // namespace kvtoll::report

@@ -22,4 +22,7 @@ struct ReportFiles {
 Result<ReportFiles> write_report(const std::vector<std::filesystem::path>& places,
                                  const std::filesystem::path& out);
 
+// The summary and the accuracy tables of a folder, for a terminal.
+Result<std::string> terminal_report(const std::filesystem::path& results);
+
 }  // namespace kvtoll::report

@@ -44,16 +44,23 @@ Result<void> read_folder(const fs::path& folder, ResultSet& set) {
   if (!fs::is_directory(folder))
     return input_error("{}: no such results folder; `kvtoll run` makes one", folder.string());
   const fs::path raw = folder / "raw";
-  if (!fs::is_directory(raw))
+  const bool asked = fs::is_directory(folder / "accuracy");  // a study of questions alone
+  if (!asked && !fs::is_directory(raw))
     return input_error("{}: not a results folder: no raw/ in it", folder.string());
-  KVTOLL_TRY(const auto files, json_files(raw));
-  if (files.empty()) return input_error("{}: no records in it yet", raw.string());
+  std::vector<fs::path> files;
+  if (fs::is_directory(raw)) {
+    KVTOLL_TRY(files, json_files(raw));
+  }
+  if (files.empty() && !asked) return input_error("{}: no records in it yet", raw.string());
   for (const fs::path& file : files) {
     KVTOLL_TRY(set.records.emplace_back(), read_record(file));
     set.files.push_back(file);
   }
   KVTOLL_TRY(const auto manifests, read_manifests(folder));
-  for (const StudyManifest& manifest : manifests) set.titles.push_back(manifest.title);
+  for (const StudyManifest& manifest : manifests) {
+    set.titles.push_back(manifest.title);
+    if (!manifest.reference.empty()) set.references.push_back(manifest.reference);
+  }
   return {};
 }
 
@@ -62,7 +69,7 @@ void sort_set(ResultSet& set) {
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(
       order, [&](size_t i, size_t j) { return record_before(set.records[i], set.records[j]); });
-  ResultSet sorted{.titles = std::move(set.titles)};
+  ResultSet sorted{.titles = std::move(set.titles), .references = std::move(set.references)};
   for (const size_t i : order) {
     sorted.records.push_back(std::move(set.records[i]));
     sorted.files.push_back(std::move(set.files[i]));
@@ -116,10 +123,10 @@ fs::path manifest_path(const fs::path& results, const std::string& name) {
 }
 
 Result<void> write_manifest(const fs::path& results, const StudyManifest& manifest) {
-  const nlohmann::ordered_json json = {{"schema", kStudySchema},
-                                       {"name", manifest.name},
-                                       {"title", manifest.title},
-                                       {"files", manifest.files}};
+  const nlohmann::ordered_json json = {
+      {"schema", kStudySchema},        {"name", manifest.name},
+      {"title", manifest.title},       {"files", manifest.files},
+      {"accuracy", manifest.accuracy}, {"reference", manifest.reference}};
   return write_file_atomic(manifest_path(results, manifest.name), json.dump(1) + "\n");
 }
 
@@ -135,7 +142,8 @@ Result<std::vector<StudyManifest>> read_manifests(const fs::path& results) {
       if (json.at("schema") != kStudySchema)
         return input_error("{}: schema {}, this kvtoll reads \"{}\"", file.string(),
                            json.at("schema").dump(), kStudySchema);
-      manifests.push_back({json.at("name"), json.at("title"), json.at("files")});
+      manifests.push_back({json.at("name"), json.at("title"), json.at("files"), json.at("accuracy"),
+                           json.at("reference")});
     } catch (const nlohmann::json::exception& error) {
       return input_error("{}: not a study's list of files ({}); delete it and run the study again",
                          file.string(), error.what());

@@ -17,6 +17,7 @@ struct ResultSet {
   std::vector<RunRecord> records;            // ordered for people: model, path, batch, ..., format
   std::vector<std::filesystem::path> files;  // of each record
   std::vector<std::string> titles;           // of the studies in the folders
+  std::vector<std::string> references;       // their folders of records that ship
 };
 
 // One record file, or folders with raw/. Errors: kInput for a missing folder, one without records,
@@ -35,7 +36,9 @@ const RunRecord* baseline_of(const ResultSet& set, const RunRecord& record);
 // What a study will write: kept beside the records so that completeness can be checked.
 struct StudyManifest {
   std::string name, title;
-  std::vector<std::string> files;  // in raw/
+  std::vector<std::string> files;     // in raw/
+  std::vector<std::string> accuracy;  // in accuracy/
+  std::string reference;  // a folder of accuracy records that ship with the project; may be empty
 };
 std::filesystem::path manifest_path(const std::filesystem::path& results, const std::string& name);
 Result<void> write_manifest(const std::filesystem::path& results, const StudyManifest& manifest);

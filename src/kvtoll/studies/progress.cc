@@ -79,6 +79,14 @@ void Progress::draw() {
   std::fflush(out_);
 }
 
+void Progress::status(std::string_view configuration, std::string_view what) {
+  if (style_ != Style::kTerminal || now() - last_draw_ < kRedraw) return;
+  last_draw_ = now();
+  clear_line();
+  fmt::print(out_, "[{}/{}] {}  {}", finished_, configurations_, configuration, what);
+  std::fflush(out_);
+}
+
 void Progress::finish(std::string_view configuration, std::string_view outcome) {
   ++finished_;
   if (style_ == Style::kQuiet) return;

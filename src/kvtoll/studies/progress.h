@@ -31,6 +31,7 @@ class Progress {
   void phase(std::string_view configuration, std::string_view what);
   void step(int64_t batch);    // one decode step of the phase, `batch` tokens
   void skip_steps(int64_t n);  // steps that will not be taken after all
+  void status(std::string_view configuration, std::string_view what);  // on a terminal only
   void finish(std::string_view configuration, std::string_view outcome);
 
   // "1:05" or "2 h 03"; from the pace so far. Empty before the first step.

@@ -125,6 +125,25 @@ Result<void> check_models(const std::vector<Block>& blocks) {
   return {};
 }
 
+// --only and --shard.
+Result<void> select(const RunRequest& request, PreparedRun& run) {
+  if (!request.only.empty()) {
+    run.evals = only(std::move(run.evals), request.only);
+    auto kept = only(std::move(run.blocks), request.only);
+    if (!kept && run.evals.empty()) return tl::unexpected<Error>(kept.error());
+    run.blocks = kept ? std::move(*kept) : std::vector<Block>();
+  }
+  if (!request.shard.empty()) {
+    KVTOLL_TRY(const Shard shard, parse_shard(request.shard));
+    run.blocks = take_shard(std::move(run.blocks), shard);
+    std::vector<EvalJob> mine;
+    for (size_t i = 0; i < run.evals.size(); ++i)
+      if (static_cast<int>(i) % shard.count == shard.index - 1) mine.push_back(run.evals[i]);
+    run.evals = std::move(mine);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<PreparedRun> prepare_run(const RunRequest& request) {
@@ -135,19 +154,30 @@ Result<PreparedRun> prepare_run(const RunRequest& request) {
   KVTOLL_TRY(const PathChoice path, path_choice(request));
   run.options.backend = path.backend;
   run.blocks = expand(run.study, path, &run.logical);
-  if (!request.only.empty()) {
-    KVTOLL_TRY(run.blocks, only(std::move(run.blocks), request.only));
-  }
-  if (!request.shard.empty()) {
-    KVTOLL_TRY(const Shard shard, parse_shard(request.shard));
-    run.blocks = take_shard(std::move(run.blocks), shard);
-  }
+  KVTOLL_TRY(run.evals, expand_evals(run.study, path, run.options));
+  run.whole = run.blocks;
+  for (const EvalJob& job : run.evals) run.whole_accuracy.push_back(job.file);
+  KVTOLL_TRY_VOID(select(request, run));
   std::vector<int64_t> devices = {0};
   KVTOLL_TRY_VOID(numbers("devices", request.devices, 0, devices));
   run.devices.assign(devices.begin(), devices.end());
   run.options.engine.device = run.devices.front();
   KVTOLL_TRY_VOID(check_models(run.blocks));
   return run;
+}
+
+Result<RunOutcome> run_prepared(const PreparedRun& run) {
+  KVTOLL_TRY_VOID(
+      write_study_manifest(run.study, run.whole, run.whole_accuracy, run.options.results));
+  RunOutcome outcome;
+  if (!run.blocks.empty()) {
+    KVTOLL_TRY(outcome, run_blocks(run.study, run.blocks, run.options));
+  }
+  if (outcome.interrupted())
+    outcome.left += static_cast<int64_t>(run.evals.size());
+  else
+    KVTOLL_TRY_VOID(run_evals(run.evals, run.options, outcome));
+  return outcome;
 }
 
 Result<std::string> list_text(const PreparedRun& run) {
@@ -157,6 +187,10 @@ Result<std::string> list_text(const PreparedRun& run) {
       const bool there = std::filesystem::exists(run.options.results / "raw" / c.file());
       text += fmt::format("{}  {}\n", there ? "finished" : "to do   ", c.label());
     }
+  for (const EvalJob& job : run.evals) {
+    const bool there = std::filesystem::exists(run.options.results / "accuracy" / job.file);
+    text += fmt::format("{}  {}\n", there ? "finished" : "to do   ", job.label());
+  }
   return text;
 }
 

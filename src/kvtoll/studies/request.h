@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kvtoll/core/result.h"
+#include "kvtoll/studies/eval_plan.h"
 #include "kvtoll/studies/runner.h"
 
 namespace kvtoll::studies {
@@ -29,6 +30,10 @@ struct RunRequest {
 struct PreparedRun {
   Study study;
   std::vector<Block> blocks;
+  std::vector<EvalJob> evals;
+  // The whole study before --only and --shard, for the completeness check.
+  std::vector<Block> whole;
+  std::vector<std::string> whole_accuracy;
   int64_t logical = 0;  // configurations before equal ones were merged
   RunOptions options;
   std::vector<int> devices;  // CUDA ordinals; more than one: one process each
@@ -37,6 +42,9 @@ struct PreparedRun {
 // Errors: kUsage for what does not fit together, kInput for the study's file and for models that
 // cannot be opened.
 Result<PreparedRun> prepare_run(const RunRequest& request);
+
+// Blocks first, then evaluations. Errors: as run_blocks and run_evals.
+Result<RunOutcome> run_prepared(const PreparedRun& run);
 
 // One line per configuration, "finished" or "to do"; what `--list` prints.
 Result<std::string> list_text(const PreparedRun& run);

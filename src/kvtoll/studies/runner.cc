@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "kvtoll/core/shipped.h"
 #include "kvtoll/model/checkpoint.h"
 #include "kvtoll/report/record_io.h"
 #include "kvtoll/report/results.h"
@@ -37,7 +38,11 @@ class StudyRun {
         environment_(host_environment(options.backend, options.argv)) {}
 
   Result<RunOutcome> run(const std::vector<Block>& blocks) {
-    KVTOLL_TRY_VOID(write_study_manifest(blocks));
+    std::error_code ec;
+    fs::create_directories(raw_, ec);
+    if (ec)
+      return machine_error("{}: cannot make the folder: {}; choose another --results",
+                           raw_.string(), ec.message());
     remove_stale_temporaries(raw_);
     Remaining remaining{blocks, 0};
     if (!options_.force) {
@@ -54,20 +59,6 @@ class StudyRun {
   }
 
  private:
-  // Written first: an unwritable folder is an error before anything is measured.
-  Result<void> write_study_manifest(const std::vector<Block>& blocks) {
-    report::StudyManifest manifest{study_.name, study_.title, {}};
-    for (const Block& block : blocks)
-      for (const Configuration& configuration : block.formats)
-        manifest.files.push_back(configuration.file());
-    std::error_code ec;
-    fs::create_directories(raw_, ec);
-    if (ec)
-      return machine_error("{}: cannot make the folder: {}; choose another --results",
-                           raw_.string(), ec.message());
-    return report::write_manifest(options_.results, manifest);
-  }
-
   Result<void> measure(const std::vector<Block>& blocks) {
     int64_t configurations = 0, steps = 0;
     for (const Block& block : blocks) {
@@ -220,13 +211,7 @@ class StudyRun {
 }  // namespace
 
 std::string find_model(const std::string& source) {
-  std::error_code ec;
-  if (source.starts_with("synthetic:") || fs::path(source).is_absolute() || fs::exists(source, ec))
-    return source;
-  for (fs::path folder = fs::read_symlink("/proc/self/exe", ec).parent_path();
-       !ec && folder.has_relative_path(); folder = folder.parent_path())
-    if (fs::exists(folder / source, ec)) return (folder / source).string();
-  return source;
+  return source.starts_with("synthetic:") ? source : find_shipped(source);
 }
 
 Result<std::unique_ptr<Backend>> load_backend(const StudyModel& model, const std::string& backend,
@@ -234,6 +219,16 @@ Result<std::unique_ptr<Backend>> load_backend(const StudyModel& model, const std
   KVTOLL_TRY(const auto checkpoint, open_checkpoint(find_model(model.source)));
   KVTOLL_TRY_VOID(require_weights(*checkpoint));
   return kvtoll::make_backend(backend, checkpoint, options);
+}
+
+Result<void> write_study_manifest(const Study& study, const std::vector<Block>& blocks,
+                                  const std::vector<std::string>& accuracy,
+                                  const fs::path& results) {
+  report::StudyManifest manifest{study.name, study.title, {}, accuracy, study.reference};
+  for (const Block& block : blocks)
+    for (const Configuration& configuration : block.formats)
+      manifest.files.push_back(configuration.file());
+  return report::write_manifest(results, manifest);
 }
 
 Result<RunOutcome> run_blocks(const Study& study, const std::vector<Block>& blocks,

@@ -44,14 +44,19 @@ struct RunOutcome {
   bool interrupted() const { return left > 0; }
 };
 
+// Before anything is measured: writes what the study promises (report/results.h), so that an
+// unwritable folder is an error at once. `accuracy` names the files of its evaluations.
+Result<void> write_study_manifest(const Study& study, const std::vector<Block>& blocks,
+                                  const std::vector<std::string>& accuracy,
+                                  const std::filesystem::path& results);
+
 // Errors: kInput for a model that cannot be read or a record that was made otherwise (another
 // schema version, another model or protocol under the same name), kMachine when an output cannot
 // be written; what was finished before stays.
 Result<RunOutcome> run_blocks(const Study& study, const std::vector<Block>& blocks,
                               const RunOptions& options);
 
-// "models/..." of a built-in study: as it is, else below the folder that holds the build folder of
-// this program.
+// Where a model's source is: core/shipped.h for a path, the specification itself otherwise.
 std::string find_model(const std::string& source);
 
 }  // namespace kvtoll::studies

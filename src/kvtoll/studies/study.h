@@ -46,6 +46,8 @@ struct EvalPart {
   int64_t limit = 0;           // 0: all
   int64_t max_new_tokens = 0;  // 0: the task's own
   int64_t residual = report::kDefaultResidual;
+  int64_t batch = 8;
+  std::string mode, prompt = "auto";  // of quality/; empty: the task's own
 };
 
 struct Study {
@@ -56,6 +58,8 @@ struct Study {
   Order order = Order::kInterleaved;
   std::vector<MatrixPart> matrix;
   std::vector<EvalPart> evals;
+  // Accuracy records that ship with the project, shown beside this study's own; empty: none.
+  std::string reference;
 
   // --model NAME=SOURCE replaces the source of a model of the study; SOURCE alone is allowed when
   // the study has one model. Errors: kUsage when the study has no model of that name.

@@ -160,8 +160,9 @@ Result<MatrixPart> parse_matrix(const Table& table, const Study& study, const st
 }
 
 Result<EvalPart> parse_eval(const Table& table, const Study& study, const std::string& where) {
-  static constexpr std::array<std::string_view, 8> kKeys = {
-      "models", "kv", "task", "data", "prefill", "limit", "max_new_tokens", "residual"};
+  static constexpr std::array<std::string_view, 11> kKeys = {
+      "models",         "kv",       "task",  "data", "prefill", "limit",
+      "max_new_tokens", "residual", "batch", "mode", "prompt"};
   static constexpr std::array<std::string_view, 4> kTasks = {"arith", "facts", "math", "mmlu"};
   static constexpr std::array<std::string_view, 2> kPrefill = {"exact", "quantized"};
   KVTOLL_TRY_VOID(table.only(kKeys));
@@ -174,6 +175,9 @@ Result<EvalPart> parse_eval(const Table& table, const Study& study, const std::s
   KVTOLL_TRY_VOID(table.get("limit", part.limit, 0));
   KVTOLL_TRY_VOID(table.get("max_new_tokens", part.max_new_tokens, 0));
   KVTOLL_TRY_VOID(table.get("residual", part.residual, 0));
+  KVTOLL_TRY_VOID(table.get("batch", part.batch, 1));
+  KVTOLL_TRY_VOID(table.get("mode", part.mode));
+  KVTOLL_TRY_VOID(table.get("prompt", part.prompt));
   KVTOLL_TRY_VOID(check_words(table, "models", part.models, model_names(study), where));
   KVTOLL_TRY_VOID(check_words(table, "task", {part.task}, kTasks, where));
   KVTOLL_TRY_VOID(check_words(table, "prefill", {part.prefill}, kPrefill, where));
@@ -195,8 +199,8 @@ Result<void> parse_models(const Table& root, Study& study) {
 }
 
 Result<Study> read_study(const Table& root, const std::string& name, const std::string& where) {
-  static constexpr std::array<std::string_view, 7> kKeys = {"title", "warmups", "runs", "order",
-                                                            "model", "matrix",  "eval"};
+  static constexpr std::array<std::string_view, 8> kKeys = {
+      "title", "warmups", "runs", "order", "model", "matrix", "eval", "reference"};
   static constexpr std::array<std::string_view, 2> kOrders = {"interleaved", "sequential"};
   KVTOLL_TRY_VOID(root.only(kKeys));
   Study study;
@@ -206,6 +210,7 @@ Result<Study> read_study(const Table& root, const std::string& name, const std::
   KVTOLL_TRY_VOID(root.get("warmups", study.warmups, 0));
   KVTOLL_TRY_VOID(root.get("runs", study.runs, 1));
   KVTOLL_TRY_VOID(root.get("order", order));
+  KVTOLL_TRY_VOID(root.get("reference", study.reference));
   KVTOLL_TRY_VOID(check_words(root, "order", {order}, kOrders, where));
   study.order = order == "sequential" ? Order::kSequential : Order::kInterleaved;
   KVTOLL_TRY_VOID(parse_models(root, study));
