@@ -1,0 +1,105 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+#include "kvtoll/studies/request.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kvtoll::studies {
+namespace {
+
+using ::testing::HasSubstr;
+
+RunRequest tiny() {
+  RunRequest request;
+  request.models = {"m=synthetic:tiny-llama"};
+  request.kv = "fp16,int4-quanto:group=32,axis=-1";
+  request.new_tokens = "8,16";
+  request.backend = "cpu";
+  return request;
+}
+
+std::string error_of(const RunRequest& request) {
+  const auto run = prepare_run(request);
+  return run ? "no error" : run.error().message;
+}
+
+TEST(Request, OptionsAloneMeanWhatTheySay) {
+  RunRequest request = tiny();
+  request.residual = "16";
+  request.batch = "1,2";
+  const auto run = prepare_run(request);
+  ASSERT_TRUE(run) << run.error().message;
+  EXPECT_EQ(run->logical, 8);
+  EXPECT_EQ(run->blocks.size(), 4u);
+  EXPECT_EQ(run->blocks[3].formats[1].file(),
+            "m.int4-quanto%3Agroup=32,axis=-1.n16.r16.b2.cpu.json");
+}
+
+TEST(Request, WithoutAnythingItIsTheDemo) {
+  RunRequest request;
+  request.backend = "cpu";
+  const auto run = prepare_run(request);
+  ASSERT_TRUE(run) << run.error().message;
+  EXPECT_EQ(run->study.name, "demo");
+  EXPECT_EQ(run->logical, 34);
+  EXPECT_EQ(run->evals.size(), 12u);
+}
+
+TEST(Request, OnlyAndShardPickFromBlocksAndEvaluations) {
+  RunRequest request;
+  request.study = "demo";
+  request.backend = "cpu";
+  request.only = "accuracy/facts.*";
+  const auto questions = prepare_run(request);
+  ASSERT_TRUE(questions) << questions.error().message;
+  EXPECT_TRUE(questions->blocks.empty());
+  EXPECT_EQ(questions->evals.size(), 6u);
+  EXPECT_EQ(questions->whole_accuracy.size(), 12u);  // completeness is about the whole study
+  request.only = "";
+  size_t blocks = 0, evals = 0;
+  for (const char* shard : {"1/3", "2/3", "3/3"}) {
+    request.shard = shard;
+    const auto run = prepare_run(request);
+    ASSERT_TRUE(run);
+    blocks += run->blocks.size();
+    evals += run->evals.size();
+  }
+  EXPECT_EQ(blocks, 12u);
+  EXPECT_EQ(evals, 12u);
+}
+
+TEST(Request, WrongWordsAreUsageErrorsThatHelp) {
+  RunRequest request = tiny();
+  request.new_tokens = "8,x";
+  EXPECT_THAT(error_of(request), HasSubstr("\"x\" is not a whole number"));
+  request = tiny();
+  request.study = "core";
+  EXPECT_THAT(error_of(request), HasSubstr("without a study"));
+  request = tiny();
+  request.backend = "cpuu";
+  EXPECT_THAT(error_of(request), HasSubstr("did you mean \"cpu\"?"));
+  request = tiny();
+  request.attention = "fuse";
+  EXPECT_THAT(error_of(request), HasSubstr("did you mean \"fused\"?"));
+  request = tiny();
+  request.dtype = "fp8";
+  EXPECT_THAT(error_of(request), HasSubstr("fp16, bf16, fp32"));
+  request = tiny();
+  request.kv = "int4-quant";
+  EXPECT_THAT(error_of(request), HasSubstr("int4-quanto"));
+  request = tiny();
+  request.order = "random";
+  EXPECT_EQ(prepare_run(request).error().kind, ErrorKind::kUsage);
+}
+
+TEST(Request, AModelThatIsNotThereIsAnErrorBeforeAnythingRuns) {
+  RunRequest request = tiny();
+  request.models = {"m=/no/such/model"};
+  const auto run = prepare_run(request);
+  ASSERT_FALSE(run);
+  EXPECT_EQ(run.error().kind, ErrorKind::kInput);
+}
+
+}  // namespace
+}  // namespace kvtoll::studies
