@@ -45,7 +45,7 @@ class Bench {
     stream_.synchronize();
     KVTOLL_CUDA(cudaDeviceGetAttribute(&max_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
     prepare_gemv({3584, 3584, 18944}, DType::kF16, max_shared_);
-    prepare_attention();
+    prepare_attention(128);
     products();
     for (int64_t context : {1024, 8192, 32768, 131072}) attention(1, context);
     attention(32, 8192);

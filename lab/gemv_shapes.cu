@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which shape of the matrix-vector kernel is fastest: warps, slices of k, rows and chunks a stage,
 // depth of the ring. Checks each against the first, then times it cold, alone and overlapped.
-// nvcc -std=c++20 -O3 -arch=sm_90 -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Isrc
-//   lab/gemv_shapes.cu src/kvtoll/device/*_cuda.cc src/kvtoll/backends/cuda/synthetic.cu ...
+// nvcc -std=c++20 -O3 -arch=sm_90 -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Isrc -lfmt
+//   lab/gemv_shapes.cu src/kvtoll/device/cuda_error_cuda.cc src/kvtoll/device/memory_cuda.cc
+//   src/kvtoll/backends/cuda/synthetic.cu src/kvtoll/core/check.cc -o gemv_shapes
+// Results: docs/lab.md. (The last column compares the first outputs by eye; all shapes gave the
+// same.)
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -119,7 +122,6 @@ int main() {
   lab.normed<GemvShape<16, 4, 2, 128, 3, 1>>();
   lab.normed<GemvShape<8, 8, 4, 64, 6, 1>>();
   lab.normed<GemvShape<8, 4, 2, 128, 6, 1>>();
-  lab.normed<GemvShape<12, 4, 2, 128, 4, 1>>();
   lab.down<GemvShape<16, 8, 2, 64, 5, 1>>();
   lab.down<GemvShape<8, 8, 2, 160, 4, 1>>();
   lab.down<GemvShape<8, 8, 1, 160, 8, 1>>();

@@ -76,13 +76,13 @@ Bytes attention_decode_bytes(int64_t tokens, int rows, int heads, int kv_heads, 
   return Bytes(tokens * kv_heads * dim * 2 * 2 + int64_t(rows) * heads * dim * 2 * 2);
 }
 
-void prepare_attention() {
+void prepare_attention(int head_dim) {
   const auto prepare = []<int kDim>() {
     constexpr int kWarps = attention_warps(kDim);
     allow_shared(attention_decode_kernel<__half, kDim, kWarps>, shared_bytes<kDim>());
     allow_shared(attention_decode_kernel<__nv_bfloat16, kDim, kWarps>, shared_bytes<kDim>());
   };
-  for (int dim : {64, 80, 96, 128, 256}) with_dim(dim, prepare);
+  with_dim(head_dim, prepare);
 }
 
 }  // namespace kvtoll::cuda

@@ -39,6 +39,7 @@ int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int
 // output.
 Bytes attention_decode_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim);
 
-void prepare_attention();  // shared-memory limits; once, outside captures
+// Shared-memory limits of the kernels for a head size; once, outside captures.
+void prepare_attention(int head_dim);
 
 }  // namespace kvtoll::cuda

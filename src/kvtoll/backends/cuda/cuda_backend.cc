@@ -68,7 +68,13 @@ Result<void> CudaBackend::load() {
   KVTOLL_CUDA(cudaDeviceGetAttribute(&max_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin,
                                      options_.device));
   prepare_gemv({c.hidden, c.q_width(), c.ffn}, options_.weights, max_shared_);
-  prepare_attention();
+  constexpr int kNeeded = 160 << 10;
+  if (max_shared_ < kNeeded)
+    return make_error(ErrorKind::kUnsupported,
+                      "{} gives a block {} KiB of shared memory; the cuda kernels need {} (A100, "
+                      "H100, H200 and their like); use --backend cpu",
+                      device_.name, max_shared_ >> 10, kNeeded >> 10);
+  prepare_attention(c.head_dim);
   prepare_attention_prefill();
   KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
   return {};
@@ -168,18 +174,17 @@ void CudaBackend::clear_slot(int slot) {
   kv_.clear(slot, stream_.get());
 }
 
+// argmax_kernel writes into host memory: seeing the tokens is sooner than the stream's end. Every
+// now and then the stream is asked, so that a failed kernel does not leave us waiting.
 std::span<const int32_t> CudaBackend::next_tokens() {
-  // argmax_kernel writes into host memory: seeing the tokens is sooner than the stream's end. Every
-  // now and then the stream is asked, so that a failed kernel does not leave us waiting.
   const volatile int32_t* tokens = next_.get<int32_t>();
-  for (int row = 0, spins = 0; row < row_count_;) {
-    if (tokens[row] >= 0)
-      ++row, spins = 0;
-    else if (++spins % 4096 == 0 && cudaStreamQuery(stream_.get()) != cudaErrorNotReady)
-      break;
-  }
-  if (std::any_of(tokens, tokens + row_count_, [](int32_t t) { return t < 0; }))
-    stream_.synchronize();
+  const auto missing = [&] {
+    return std::any_of(tokens, tokens + row_count_, [](int32_t t) { return t < 0; });
+  };
+  for (int spins = 1; missing(); ++spins)
+    if (spins % 4096 == 0 && cudaStreamQuery(stream_.get()) != cudaErrorNotReady) break;
+  if (missing()) stream_.synchronize();  // tells what went wrong
+  seen_ = true;
   return {next_.get<int32_t>(), static_cast<size_t>(row_count_)};
 }
 
@@ -196,6 +201,7 @@ std::span<const float> CudaBackend::logits(int row) {
                               static_cast<size_t>(vocab) * 4, cudaMemcpyDeviceToHost,
                               stream_.get()));
   stream_.synchronize();
+  seen_ = true;
   return {logits_.get<float>(), static_cast<size_t>(vocab)};
 }
 

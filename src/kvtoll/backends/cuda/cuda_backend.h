@@ -135,6 +135,7 @@ class CudaBackend final : public Backend {
   std::vector<int> rows_;  // slot of each row, as on the device
   std::vector<int> result_rows_;
   int row_count_ = 0;
+  bool seen_ = true;  // the last step's tokens have been waited for
   bool flushed_ = false, all_logits_ = false, capturing_ = false;
   int64_t prompt_rows_ = 0;                // all_logits: rows of act_.x that hold the prompt
   int logit_first_ = 0, logit_count_ = 0;  // rows in act_.logits

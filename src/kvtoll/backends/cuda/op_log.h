@@ -6,28 +6,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvtoll/core/trace.h"
+#include "kvtoll/device/cuda_error.h"
 
 namespace kvtoll::cuda {
 
-// Bytes of a launch: a fixed part and parts that grow with the cached tokens of the step.
+// Bytes of a launch: a fixed part, and one that grows with the positions that attention sees in the
+// step, new ones included, over all rows.
 struct OpBytes {
   Bytes fixed;
-  Bytes per_token{};     // times the visible positions, new ones included, over all rows
-  Bytes per_stored{};    // times the quantized positions over all rows
-  Bytes per_residual{};  // times the exact positions outside the store, new ones not included
+  Bytes per_token{};
 };
-
-struct StepTokens {
-  int64_t visible = 0, stored = 0, residual = 0;
-};
-
-inline Bytes total_bytes(const OpBytes& b, const StepTokens& t) {
-  return b.fixed + b.per_token * t.visible + b.per_stored * t.stored + b.per_residual * t.residual;
-}
 
 struct OpNote {
   std::string_view kernel;
@@ -35,6 +30,8 @@ struct OpNote {
   int layer = -1;
 };
 
+// A launch that fails outside a capture is kept for end_step(), and nothing more is launched: the
+// operations themselves cannot tell. Inside a capture the exception goes on and ends it.
 class OpLog {
  public:
   template <class Launch>
@@ -44,22 +41,32 @@ class OpLog {
       launch();
       return;
     }
-    const trace::Span span({note.kernel, total_bytes(note.bytes, tokens_), note.layer});
-    launch();
+    if (failure_) return;
+    const trace::Span span({note.kernel, bytes_of(note), note.layer});
+    try {
+      launch();
+    } catch (const CudaError& error) {
+      failure_ = error.what();
+    }
   }
+  // The first failed launch since the last call, if there was one.
+  std::optional<std::string> take_failure() { return std::exchange(failure_, std::nullopt); }
 
-  void set_tokens(const StepTokens& tokens) { tokens_ = tokens; }
+  void set_visible(int64_t tokens) { visible_ = tokens; }
   void start_noting(std::vector<OpNote>* notes) { notes_ = notes; }
   void stop_noting() { notes_ = nullptr; }
   void replay(const std::vector<OpNote>& notes) const {
     trace::Sink* sink = trace::sink();
     if (!sink) return;
-    for (const OpNote& note : notes)
-      sink->replayed_op({note.kernel, total_bytes(note.bytes, tokens_), note.layer});
+    for (const OpNote& note : notes) sink->replayed_op({note.kernel, bytes_of(note), note.layer});
   }
 
  private:
-  StepTokens tokens_;
+  Bytes bytes_of(const OpNote& note) const {
+    return note.bytes.fixed + note.bytes.per_token * visible_;
+  }
+  int64_t visible_ = 0;
+  std::optional<std::string> failure_;
   std::vector<OpNote>* notes_ = nullptr;
 };
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The brackets of a step: what arrives from the engine, and how a decode step is launched.
 #include <algorithm>
-#include <numeric>
 
 #include "kvtoll/backends/cuda/cuda_backend.h"
 #include "kvtoll/core/check.h"
@@ -41,10 +40,13 @@ Result<bool> CudaBackend::begin_step(const StepInput& input) {
                          return s.tokens.size() > 1;
                        });
   try {
+    if (!seen_) stream_.synchronize();  // the last step may still write its tokens
+    seen_ = false;
     std::fill_n(next_.get<int32_t>(), row_count_, -1);
     upload_rows(input);
     if (!prompts) return begin_decode(input);
     KVTOLL_TRY_VOID(run_prompts(input));
+    if (const auto failed = log_.take_failure()) return machine_error("{}", *failed);
     return false;
   } catch (const CudaError& error) {
     scope_.reset();
@@ -67,19 +69,18 @@ void CudaBackend::upload_rows(const StepInput& input) {
 }
 
 Result<bool> CudaBackend::begin_decode(const StepInput& input) {
-  StepTokens tokens;
-  int64_t context = 0;
+  int64_t context = 0, visible = 0;
   failure_.reset();
   bool flushes = false;
   for (const SlotTokens& s : input.slots) {
-    tokens.visible += s.position + 1;
+    visible += s.position + 1;
     context = std::max(context, s.position);
     flushes = flushes || kv_.next_flushes(s.slot);
     if (!s.tokens.empty())
       KVTOLL_CUDA(cudaMemcpyAsync(act_.slot_token + s.slot, s.tokens.data(), 4,
                                   cudaMemcpyHostToDevice, stream_.get()));
   }
-  log_.set_tokens(tokens);
+  log_.set_visible(visible);
   scope_.emplace(trace::Step{flushes ? trace::StepKind::kFlush : trace::StepKind::kAppend, context,
                              row_count_});
   if (options_.launch == Launch::kEager) return true;
@@ -108,6 +109,7 @@ Result<void> CudaBackend::replay_or_capture() {
   CapturedStep& step = graphs_[row_count_];
   if (!step.warm) {
     run_ops();
+    if (const auto failed = log_.take_failure()) return machine_error("{}", *failed);
     step.warm = true;
     return {};
   }
@@ -143,6 +145,7 @@ void CudaBackend::finish_decode() {
 
 Result<void> CudaBackend::end_step() {
   finish_decode();
+  if (const auto failed = log_.take_failure()) return machine_error("{}", *failed);
   if (failure_) return tl::unexpected<Error>(*failure_);
   return {};
 }
