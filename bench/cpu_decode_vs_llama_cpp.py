@@ -23,7 +23,12 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROMPT = [504, 2365, 6354, 16438, 27003, 690, 260, 23790]
+WORDS = [504, 2365, 6354, 16438, 27003, 690, 260, 23790]
+
+
+def prompt_ids(count):
+    """Eight words, then as many other ids as it takes."""
+    return (WORDS + list(range(1000, 1000 + count)))[:count]
 
 
 def make_f16(source, target):
@@ -35,7 +40,7 @@ def make_f16(source, target):
         sys.exit(f"cannot write {target}")
 
 
-def llama_worker(model, tokens, threads):
+def llama_worker(model, prompt, tokens, threads):
     """Prints JSON: greedy ids and decode tokens per second (the first token comes from the prompt and is not timed)."""
     import ctypes
     import time
@@ -45,7 +50,8 @@ def llama_worker(model, tokens, threads):
     llama_cpp.llama_backend_init()
     loaded = llama_cpp.llama_model_load_from_file(model.encode(), llama_cpp.llama_model_default_params())
     params = llama_cpp.llama_context_default_params()
-    params.n_ctx, params.n_threads, params.n_threads_batch, params.no_perf = len(PROMPT) + tokens, threads, threads, True
+    params.n_ctx, params.n_batch, params.no_perf = len(prompt) + tokens, len(prompt), True
+    params.n_threads, params.n_threads_batch = threads, threads
     context = llama_cpp.llama_init_from_model(loaded, params)
     vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(loaded))
 
@@ -56,7 +62,7 @@ def llama_worker(model, tokens, threads):
         logits = llama_cpp.llama_get_logits_ith(context, -1)
         return int(np.ctypeslib.as_array(logits, shape=(vocab,)).argmax())
 
-    ids = [step(PROMPT)]
+    ids = [step(prompt)]
     begin = time.perf_counter()
     while len(ids) < tokens:
         ids.append(step([ids[-1]]))
@@ -74,12 +80,12 @@ def run(command, arguments):
 
 
 def run_llama(arguments):
-    command = [arguments.python, __file__, "--worker", "--model", arguments.model]
+    command = [arguments.python, __file__, "--worker", "--model", arguments.model, "--prompt-tokens", str(arguments.prompt_tokens)]
     return json.loads(run(command + ["--tokens", str(arguments.tokens), "--threads", str(arguments.threads)], arguments).stdout)
 
 
 def run_kvtoll(arguments):
-    ids = ",".join(map(str, PROMPT))
+    ids = ",".join(map(str, prompt_ids(arguments.prompt_tokens)))
     result = run([arguments.kvtoll, "generate", "--model", arguments.model, "--token-ids", ids, "--dtype", "fp16", "--backend",
                   "cpu", "--kv", "fp16", "--max-new-tokens", str(arguments.tokens), "--threads", str(arguments.threads)], arguments)
     speed = re.search(r"decode ([0-9.]+) tok/s, ([0-9.]+) GB/s", result.stderr)
@@ -115,7 +121,7 @@ def compare(arguments):
         "goal": "G13: kvtoll at least llama.cpp", "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "cpu": cpu_name(), "threads": arguments.threads, "realtime_priority": arguments.realtime,
         "load_average_1min": round(os.getloadavg()[0], 1), "model": pathlib.Path(arguments.model).name,
-        "prompt_tokens": len(PROMPT), "new_tokens": arguments.tokens, "kvtoll_revision": revision,
+        "prompt_tokens": arguments.prompt_tokens, "new_tokens": arguments.tokens, "kvtoll_revision": revision,
         "llama_cpp_python": theirs["version"], "llama_cpp_system": theirs["system"], "ids_equal": same, "tok_s": runs,
         "median_tok_s": {name: round(statistics.median(values), 1) for name, values in runs.items()},
         "ratio_per_round": [round(r, 3) for r in ratios], "median_ratio": round(statistics.median(ratios), 3),
@@ -129,6 +135,7 @@ def main():
     parser.add_argument("--kvtoll", default=str(ROOT / "build/release/kvtoll"))
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has llama-cpp-python")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prompt-tokens", type=int, default=len(WORDS))
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--realtime", action="store_true")
@@ -136,7 +143,7 @@ def main():
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        return llama_worker(arguments.model, arguments.tokens, arguments.threads)
+        return llama_worker(arguments.model, prompt_ids(arguments.prompt_tokens), arguments.tokens, arguments.threads)
     if arguments.make_f16:
         return make_f16(arguments.make_f16, arguments.model)
     text = json.dumps(compare(arguments), indent=2) + "\n"
