@@ -126,6 +126,10 @@ TEST(TorchTrace, BadInputNamesTheFileAndTheCure) {
     {"ph":"X","cat":"kernel","args":[1]}, {"ph":"X","cat":"cpu_op","name":"aten::mm",
      "args":{"Input Dims":[3,"x"]}}]})";
   EXPECT_THAT(read_trace_file(path)->trace.kernels.size(), 1u);
+  std::ofstream(path) << R"({"traceEvents": [{"ph":"X","cat":"kernel","name":"k","ts":1e300,
+    "dur":-1e300,"tid":-4.5,"args":{"correlation":1e40,"stream":-1e99}},
+    {"ph":"X","cat":"kernel","name":"k","ts":9e14,"dur":9e14,"args":{}}]})";
+  EXPECT_EQ(build_kernel_table(read_trace_file(path)->trace).launches, 2);
   std::ofstream(path) << "";
   EXPECT_EQ(error_of(path).kind, ErrorKind::kInput);
   EXPECT_THAT(error_of("nothing.json").message, HasSubstr("nothing.json"));

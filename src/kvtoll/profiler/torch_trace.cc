@@ -17,14 +17,22 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Times and numbers of a damaged file may be anything; what no trace can hold reads as 0.
+constexpr double kLargest = 4e18;  // ns: half of what an int64 holds, so that differences fit
+
 int64_t to_ns(const Json& event, const char* field) {
   const auto it = event.find(field);
-  return it != event.end() && it->is_number() ? std::llround(it->get<double>() * 1e3) : 0;
+  if (it == event.end() || !it->is_number()) return 0;
+  const double ns = it->get<double>() * 1e3;
+  return std::abs(ns) < kLargest / 4 ? std::llround(ns) : 0;
 }
 
 int64_t number(const Json& args, const char* field, int64_t fallback) {
   const auto it = args.find(field);
-  return it != args.end() && it->is_number() ? it->get<int64_t>() : fallback;
+  if (it == args.end() || !it->is_number()) return fallback;
+  if (it->is_number_integer()) return it->get<int64_t>();
+  const double value = it->get<double>();
+  return std::abs(value) < kLargest ? static_cast<int64_t>(value) : fallback;
 }
 
 std::string text(const Json& event, const char* field) {
@@ -35,7 +43,7 @@ std::string text(const Json& event, const char* field) {
 uint64_t thread_of(const Json& event) {
   const auto it = event.find("tid");
   if (it == event.end()) return 0;
-  return it->is_number() ? it->get<uint64_t>() : std::hash<std::string>{}(it->dump());
+  return it->is_number_integer() ? it->get<uint64_t>() : std::hash<std::string>{}(it->dump());
 }
 
 // Operators that only describe tensors: no work of their own, and often the only children of one
@@ -162,7 +170,7 @@ class Reader {
     const Json& dims = (*args)["Input Dims"];
     const size_t at = frame.name == "aten::addmm" ? 2 : 1;
     if (!dims.is_array() || dims.size() <= at || !dims[at].is_array() || dims[at].size() != 2 ||
-        !dims[at][0].is_number() || !dims[at][1].is_number())
+        !dims[at][0].is_number_integer() || !dims[at][1].is_number_integer())
       return;
     frame.in = dims[at][linear ? 1 : 0].get<int64_t>();
     frame.out = dims[at][linear ? 0 : 1].get<int64_t>();
