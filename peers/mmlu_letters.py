@@ -113,6 +113,10 @@ def ask_harness(folder, mmlu, record):
 
 def compare(folder, mmlu, record_file, out_file):
     record = json.loads(pathlib.Path(record_file).read_text())
+    for field in ("data", "model_source", "tokenizer"):  # where they lay is nobody's business
+        if field in record["config"]:
+            record["config"][field] = pathlib.Path(record["config"][field]).name
+    record["environment"].pop("argv", None)
     result = {"what": "MMLU letter likelihoods, kvtoll against peers on the same weights in fp32",
               "command": "peers/mmlu_letters.py compare FOLDER MMLU RECORD RESULT", "config": record["config"],
               "environment": record["environment"], "ids": record["ids"], "peers": {}}

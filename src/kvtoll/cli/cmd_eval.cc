@@ -61,6 +61,7 @@ ExitCode eval_command(EvalArguments& arguments) {
   EvalConfig& config = arguments.config;
   config.data = arguments.data;
   config.results = arguments.results;
+  config.argv = command_line();
   config.options.prefill = arguments.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
   config.options.attention =
       arguments.attention == "fused" ? Attention::kFused : Attention::kMaterialize;

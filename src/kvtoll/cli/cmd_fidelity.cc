@@ -23,6 +23,7 @@ ExitCode fidelity_command(FidelityArguments& a) {
   FidelityConfig& config = a.config;
   config.text = a.text;
   config.results = a.results;
+  config.argv = command_line();
   config.options.prefill = a.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
   config.options.attention = a.attention == "fused" ? Attention::kFused : Attention::kMaterialize;
   config.options.launch = a.launch == "graph" ? Launch::kGraph : Launch::kEager;
