@@ -89,6 +89,14 @@ TEST_F(RunCommand, AnUnwritableFolderIsFour) {
   EXPECT_EQ(output.status, 4) << output.text;
 }
 
+TEST_F(RunCommand, SeveralDevicesShareTheBlocks) {
+  const Output output = run(tiny() + " --batch 1,2 --devices 0,1");  // two CPU processes
+  ASSERT_EQ(output.status, 0) << output.text;
+  EXPECT_EQ(run("validate " + results()).status, 0);
+  const fs::path raw = fs::path(results()) / "raw";
+  EXPECT_EQ(std::distance(fs::directory_iterator(raw), fs::directory_iterator()), 4);
+}
+
 TEST_F(RunCommand, ListMeasuresNothing) {
   const Output output = run(tiny() + " --list");
   EXPECT_EQ(output.status, 0);

@@ -5,6 +5,7 @@
 
 #include "kvtoll/cli/command.h"
 #include "kvtoll/report/report.h"
+#include "kvtoll/studies/devices.h"
 #include "kvtoll/studies/request.h"
 
 namespace kvtoll::cli {
@@ -27,6 +28,26 @@ ExitCode list(const studies::PreparedRun& run) {
   return 0;
 }
 
+// The summary on stdout, and report.html.
+ExitCode print_report(const std::filesystem::path& results) {
+  auto text = report::terminal_report(results);
+  if (!text) return fail(text.error());
+  fmt::print("{}\n", *text);
+  auto files = report::write_report({results}, results);
+  if (!files) return fail(files.error());
+  for (const std::string& note : files->notes) fmt::print(stderr, "kvtoll: {}\n", note);
+  fmt::print("report: {}\n", std::filesystem::absolute(files->html).string());
+  return 0;
+}
+
+ExitCode on_devices(const studies::PreparedRun& run) {
+  const auto code = studies::run_on_devices(run.devices, run.options.argv);
+  if (!code) return fail(code.error());
+  if (*code > static_cast<int>(ErrorKind::kFailed)) return *code;
+  const ExitCode printed = print_report(run.options.results);
+  return printed != 0 ? printed : *code;
+}
+
 ExitCode print_outcome(const studies::PreparedRun& run, const studies::RunOutcome& outcome,
                        bool json) {
   if (outcome.interrupted()) {
@@ -38,14 +59,8 @@ ExitCode print_outcome(const studies::PreparedRun& run, const studies::RunOutcom
   }
   if (json) {
     fmt::print("{}", studies::outcome_json(run, outcome));
-  } else {
-    auto text = report::terminal_report(run.options.results);
-    if (!text) return fail(text.error());
-    fmt::print("{}\n", *text);
-    auto files = report::write_report({run.options.results}, run.options.results);
-    if (!files) return fail(files.error());
-    for (const std::string& note : files->notes) fmt::print(stderr, "kvtoll: {}\n", note);
-    fmt::print("report: {}\n", std::filesystem::absolute(files->html).string());
+  } else if (const ExitCode code = print_report(run.options.results); code != 0) {
+    return code;
   }
   fmt::print(stderr, "{} measured, {} finished before; {} ok, {} oom, {} unsupported, {} failed\n",
              outcome.measured, outcome.skipped, outcome.ok, outcome.oom, outcome.unsupported,
@@ -61,6 +76,7 @@ ExitCode run(RunArguments& arguments) {
   auto prepared = studies::prepare_run(arguments.request);
   if (!prepared) return fail(prepared.error());
   if (arguments.list) return list(*prepared);
+  if (prepared->devices.size() > 1) return on_devices(*prepared);
   prepared->options.interrupted = interrupted;
   auto outcome = studies::run_prepared(*prepared);
   if (!outcome) return fail(outcome.error());

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -44,7 +45,10 @@ std::string memory(const Series& s, const std::string& kv, const Pairs& pairs) {
       100.0 * static_cast<double>(b.kv_residual_bytes) / static_cast<double>(b.kv_bytes));
 }
 
-std::string microseconds(double ns) { return fmt::format("{:.1f} µs", ns * 1e-3); }
+std::string time_text(double ns) {
+  return std::abs(ns) < 1e6 ? fmt::format("{:.1f} µs", ns * 1e-3)
+                            : fmt::format("{:.2f} ms", ns * 1e-6);
+}
 
 std::string attribution(const Series& s, const std::string& kv, const Pairs& pairs) {
   const auto rows = category_differences(*pairs.back().first, *pairs.back().second);
@@ -56,8 +60,8 @@ std::string attribution(const Series& s, const std::string& kv, const Pairs& pai
       "{}: at {} new tokens {} spends {} a step in dequantization kernels of its own; by "
       "difference "
       "to {} all kernels together take {}{} ± {} more{}.",
-      s.title, s.lengths.back(), kv, microseconds(a.own_kernels_ns), pairs.back().first->config.kv,
-      d.value < 0 ? "-" : "", microseconds(std::abs(d.value)), microseconds(d.half_width()),
+      s.title, s.lengths.back(), kv, time_text(a.own_kernels_ns), pairs.back().first->config.kv,
+      d.value < 0 ? "-" : "", time_text(std::abs(d.value)), time_text(d.half_width()),
       d.significant() ? "" : " (no difference)");
 }
 
@@ -78,22 +82,25 @@ std::string device_text(const EnvironmentFields& e) {
 
 }  // namespace
 
-std::vector<std::string> findings(const Series& s) {
-  std::vector<std::string> all;
-  const auto add = [&](std::string text) {
-    if (!text.empty()) all.push_back(std::move(text));
+std::vector<std::string> findings(const std::vector<Series>& all) {
+  std::vector<std::string> by_kind[4];
+  const auto add = [&](int kind, std::string text) {
+    if (!text.empty()) by_kind[kind].push_back(std::move(text));
   };
-  for (const std::string& kv : s.formats) {
-    if (is_baseline(kv)) continue;
-    const Pairs pairs = pairs_of(s, kv);
-    if (!pairs.empty()) {
-      add(speed(s, kv, pairs));
-      add(memory(s, kv, pairs));
-      add(attribution(s, kv, pairs));
+  for (const Series& s : all)
+    for (const std::string& kv : s.formats) {
+      if (is_baseline(kv)) continue;
+      const Pairs pairs = pairs_of(s, kv);
+      if (!pairs.empty()) {
+        add(0, speed(s, kv, pairs));
+        add(1, memory(s, kv, pairs));
+        add(2, attribution(s, kv, pairs));
+      }
+      add(3, flushes(s, kv));
     }
-    add(flushes(s, kv));
-  }
-  return all;
+  std::vector<std::string> sentences;
+  for (auto& kind : by_kind) std::ranges::move(kind, std::back_inserter(sentences));
+  return sentences;
 }
 
 std::vector<std::string> cautions(const ResultSet& set) {

@@ -10,7 +10,8 @@
 
 namespace kvtoll::report {
 
-std::vector<std::string> findings(const Series& series);
+// Speed, memory, where the time goes, flushes; each for every series and format.
+std::vector<std::string> findings(const std::vector<Series>& all);
 
 // What the reader should distrust: warnings of the records with the number that carry them, mixed
 // revisions or machines, refused configurations.

@@ -152,9 +152,8 @@ Document make_document(const ResultSet& set, const std::vector<fs::path>& places
   const std::vector<Series> all = make_series(set);
   Section found{.title = "Findings"}, figures{.title = "Figures"},
       categories{.title = "Time by category"};
+  found.sentences = findings(all);
   for (const Series& s : all) {
-    const auto sentences = findings(s);
-    found.sentences.insert(found.sentences.end(), sentences.begin(), sentences.end());
     add_figures(s, out, figures, files);
     if (auto table = attribution_table(s)) categories.tables.push_back(std::move(*table));
   }
