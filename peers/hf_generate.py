@@ -14,23 +14,19 @@ end-of-sequence token is ignored, and decode time runs from the first new token 
 Writes one JSON per configuration into DIR/peers, with the field names of kvtoll's records (schema "kvtoll.peer/1"), and prints a table.
 Needs: pip install torch transformers optimum-quanto hqq; for GGUF also gguf."""
 import argparse
-import json
-import math
-import os
 import pathlib
 import platform
 import random
 import re
-import statistics
 import sys
 import time
-import urllib.parse
 
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, StoppingCriteria, StoppingCriteriaList
 
-T975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}  # Student's t, 97.5 %
+from peer_record import record, write
+
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -97,52 +93,6 @@ def generate(model, prompt, new_tokens, cache):
     return [b - a for a, b in zip(times, times[1:])], out[0, prompt.shape[1]:].tolist()
 
 
-def summary(samples):
-    mean = statistics.fmean(samples)
-    sd = statistics.stdev(samples) if len(samples) > 1 else 0.0
-    half = T975.get(len(samples) - 1, 1.96) * sd / math.sqrt(len(samples)) if len(samples) > 1 else 0.0
-    return {"mean": mean, "sd": sd, "ci95": [mean - half, mean + half], "samples": samples}
-
-
-def line_fit(x, y):
-    mx, my = statistics.fmean(x), statistics.fmean(y)
-    sxx = sum((a - mx) ** 2 for a in x)
-    slope = sum((a - mx) * (b - my) for a, b in zip(x, y)) / sxx if sxx else 0.0
-    return {"intercept_ns": my - slope * mx, "slope_ns_per_token": slope}
-
-
-def record(args, key, runs, device, tokens, peak):
-    name, kv, new_tokens = key
-    steps = [statistics.median(r[i] for r in runs) for i in range(1, new_tokens)]
-    decode = [args.batch * (new_tokens - 1) / (sum(r[1:]) * 1e-9) for r in runs]
-    context = [args.prompt_tokens + i for i in range(1, new_tokens)]
-    return {
-        "schema": "kvtoll.peer/1", "status": "ok", "peer": "transformers",
-        "config": {"model": name, "kv": kv, "new_tokens": new_tokens, "residual": args.residual, "batch": args.batch,
-                   "prompt_tokens": args.prompt_tokens, "attention": args.attention, "launch": "eager", "dtype": args.dtype,
-                   "seed": args.seed},
-        "environment": {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
-                        "torch": torch.__version__, "transformers": transformers.__version__, "threads": torch.get_num_threads(),
-                        "argv": sys.argv},
-        "protocol": {"warmups": args.warmups, "runs": len(runs), "order": "interleaved"},
-        "runs": [{"prefill_ns": r[0], "decode_ns": sum(r[1:])} for r in runs],
-        "throughput": {"decode_tok_s": summary(decode), "prefill_ns": statistics.median(r[0] for r in runs)},
-        "step_latency": {"p50_ns": statistics.median(steps), "max_ns": max(steps), "fit": line_fit(context, steps)},
-        "memory": {"peak_bytes": peak}, "tokens": tokens}
-
-
-def write(args, key, content):
-    folder = pathlib.Path(args.results) / "peers"
-    folder.mkdir(parents=True, exist_ok=True)
-    quoted = [urllib.parse.quote(str(k), safe="=,-_.") for k in key[:2]]
-    batch = f".b{args.batch}" if args.batch != 1 else ""
-    path = folder / f"{quoted[0]}.{quoted[1]}.n{key[2]}.r{args.residual}{batch}.p{args.prompt_tokens}.transformers-{args.attention}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
-    return path
-
-
 def measure(args, model, prompt, device, name, new_tokens):
     formats = re.split(r",(?=int|fp|bf)", args.kv)
     runs, tokens, peak = {kv: [] for kv in formats}, {}, {}
@@ -157,11 +107,12 @@ def measure(args, model, prompt, device, name, new_tokens):
                 runs[kv].append(times)
                 tokens[kv] = ids
     for kv in formats:
-        content = record(args, (name, kv, new_tokens), runs[kv], device, tokens[kv], peak.get(kv))
-        path = write(args, (name, kv, new_tokens), content)
-        speed, fit = content["throughput"]["decode_tok_s"], content["step_latency"]["fit"]
-        print(f"{kv:16} n{new_tokens:<6} {speed['mean']:9.2f} +- {speed['sd']:.2f} tok/s   step {fit['intercept_ns'] * 1e-6:.2f} ms + "
-              f"{fit['slope_ns_per_token']:.0f} ns/token   {path}", flush=True)
+        config = {"model": name, "kv": kv, "new_tokens": new_tokens, "residual": args.residual, "batch": args.batch,
+                  "prompt_tokens": args.prompt_tokens, "attention": args.attention, "launch": "eager", "dtype": args.dtype,
+                  "seed": args.seed}
+        environment = {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+                       "torch": torch.__version__, "transformers": transformers.__version__, "threads": torch.get_num_threads()}
+        write(args.results, record("transformers", config, environment, args.warmups, runs[kv], tokens[kv], peak.get(kv)))
 
 
 def main():
