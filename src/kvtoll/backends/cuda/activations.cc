@@ -22,7 +22,6 @@ void plan_activations(Activations& a, const ModelConfig& c, int slots, int64_t p
   slab.add(&a.logits, int64_t(a.logit_rows) * c.vocab * 4);
   slab.add(&a.partial, partial * 4);
   slab.add(&a.stats, partial / c.head_dim * 8);
-  slab.add(&a.blas, kBlasWorkspace);
   slab.add(&a.turns, int64_t(slots) * (c.head_dim / 2) * 8);
   slab.add(&a.tokens, rows * 4);
   const int64_t before = slab.bytes().value;

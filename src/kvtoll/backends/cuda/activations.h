@@ -12,7 +12,6 @@
 namespace kvtoll::cuda {
 
 inline constexpr int kPrefillChunk = 1024;  // prompt tokens that go through a layer at once
-inline constexpr int64_t kBlasWorkspace = 32 << 20;  // bytes
 
 struct Activations {
   float* x = nullptr;        // [max(rows, prompt), hidden] residual stream
@@ -27,7 +26,6 @@ struct Activations {
   float2* stats = nullptr;
   unsigned* arrived = nullptr;         // [partial items] attention_decode.h; zero between launches
   float2* turns = nullptr;             // [slots, head_dim / 2]
-  void* blas = nullptr;                // [kBlasWorkspace]
   int* tokens = nullptr;               // [prompt]
   int* row_slot = nullptr;             // [slots]
   int* slot_token = nullptr;           // [slots] what a slot feeds next

@@ -26,6 +26,8 @@ struct Product {
 
 class Cublas {
  public:
+  static constexpr int64_t kWorkspace = 32 << 20;  // bytes: what NVIDIA advises for Hopper
+
   // workspace: device memory that stays ours. Errors: kMachine when no libcublas is found, with the
   // cure.
   static Result<std::unique_ptr<Cublas>> open(cudaStream_t stream, void* workspace, size_t bytes);

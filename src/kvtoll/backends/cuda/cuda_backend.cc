@@ -77,6 +77,8 @@ Result<void> CudaBackend::load() {
   prepare_attention(c.head_dim);
   prepare_attention_prefill();
   KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
+  KVTOLL_TRY(blas_memory_, memory_.allocate(Bytes(Cublas::kWorkspace), MemoryTag::kWorkspace));
+  KVTOLL_TRY(blas_, Cublas::open(stream_.get(), blas_memory_.get(), Cublas::kWorkspace));
   return {};
 }
 
@@ -163,8 +165,6 @@ Result<void> CudaBackend::try_reserve(const CacheRequest& request) {
   logits_ = PinnedBuffer(Bytes(int64_t(c.vocab) * 4));
   lengths_.assign(static_cast<size_t>(request.slots), 0);
   rows_.assign(static_cast<size_t>(request.slots), 0);
-  blas_.reset();
-  KVTOLL_TRY(blas_, Cublas::open(stream_.get(), act_.blas, kBlasWorkspace));
   return {};
 }
 

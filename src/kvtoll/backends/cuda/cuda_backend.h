@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "kvtoll/backends/backend.h"
@@ -57,7 +58,6 @@ class CudaBackend final : public Backend {
   struct CapturedStep {
     GraphExec graph;
     std::vector<OpNote> notes;
-    bool warm = false;  // its kernels have run once, one at a time
   };
   // One prompt (or a further piece of one) on its way through the network.
   struct Prompt {
@@ -119,6 +119,7 @@ class CudaBackend final : public Backend {
   DeviceMemory memory_;
   Stream stream_;
   Weights weights_;
+  DeviceBuffer blas_memory_;
   std::unique_ptr<Cublas> blas_;
 
   CacheRequest request_;
@@ -130,6 +131,7 @@ class CudaBackend final : public Backend {
   PinnedBuffer logits_;                 // [vocab]
   std::vector<int64_t> lengths_;        // [slots]
   std::map<int, CapturedStep> graphs_;  // by rows
+  std::set<int> warm_;                  // rows whose kernels have run once, one at a time
 
   // The current step.
   std::vector<int> rows_;  // slot of each row, as on the device

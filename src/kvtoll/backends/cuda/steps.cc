@@ -105,14 +105,15 @@ void CudaBackend::run_ops() {
 
 // The first step of a shape runs one launch at a time, so that modules load and cuBLAS chooses
 // before anything is captured; the second is captured; all later ones replay.
+// After another reserve() the shape is captured at once.
 Result<void> CudaBackend::replay_or_capture() {
-  CapturedStep& step = graphs_[row_count_];
-  if (!step.warm) {
+  if (!warm_.contains(row_count_)) {
     run_ops();
     if (const auto failed = log_.take_failure()) return machine_error("{}", *failed);
-    step.warm = true;
+    warm_.insert(row_count_);
     return {};
   }
+  CapturedStep& step = graphs_[row_count_];
   if (!step.graph) {
     capturing_ = true;
     log_.start_noting(&step.notes);
