@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -23,8 +25,10 @@ ExitCode list(const studies::PreparedRun& run) {
   fmt::print("{}", *text);
   int64_t files = 0;
   for (const auto& block : run.blocks) files += static_cast<int64_t>(block.formats.size());
-  fmt::print(stderr, "{}: {} logical configurations; {} files in {} blocks here\n", run.study.name,
-             run.logical, files, run.blocks.size());
+  fmt::print(stderr,
+             "{}: {} logical configurations; here {} files in {} blocks and {} "
+             "evaluations\n",
+             run.study.name, run.logical, files, run.blocks.size(), run.evals.size());
   return 0;
 }
 
@@ -53,8 +57,8 @@ ExitCode print_outcome(const studies::PreparedRun& run, const studies::RunOutcom
   if (outcome.interrupted()) {
     fmt::print(stderr,
                "kvtoll: interrupted with {} configurations left; what is finished is kept in {}. "
-               "The same command resumes.\n",
-               outcome.left, run.options.results.string());
+               "To resume: {}\n",
+               outcome.left, run.options.results.string(), fmt::join(run.options.argv, " "));
     return static_cast<ExitCode>(ErrorKind::kInterrupted);
   }
   if (json) {

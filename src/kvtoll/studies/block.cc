@@ -58,12 +58,14 @@ class BlockRun {
   }
 
   Result<std::vector<report::RunRecord>> measure() {
-    const double idle_before = idle_watts();
+    Instruments& instruments = setup_.instruments;
+    if (instruments.idle_watts <= 0.0) instruments.idle_watts = idle_watts();
+    const double idle_before = instruments.idle_watts;
     KVTOLL_TRY_VOID(setup_.base.protocol.order == "sequential" ? sequential() : interleaved());
-    const double idle_after = idle_watts();
+    instruments.idle_watts = idle_watts();
     std::vector<report::RunRecord> records;
     for (Format& format : formats_) {
-      if (format.alive()) finish(format, idle_before, idle_after);
+      if (format.alive()) finish(format, idle_before, instruments.idle_watts);
       records.push_back(std::move(format.record));
     }
     return records;
@@ -243,11 +245,13 @@ class BlockRun {
 }  // namespace
 
 Instruments make_instruments(const std::string& backend, int device) {
-  return {profiler::make_kernel_tracer(backend), profiler::make_energy_meter(backend, device),
+  return {profiler::make_kernel_tracer(backend),
+          profiler::make_energy_meter(backend, device),
           std::make_unique<profiler::ClockGuard>(backend, device),
           std::make_unique<profiler::MemoryWatch>(backend, device),
           backend == "cuda" ? std::make_unique<profiler::DramTracer>(profiler::make_dram_counter())
-                            : nullptr};
+                            : nullptr,
+          0.0};
 }
 
 int64_t planned_steps(const report::ProtocolFields& protocol, int64_t new_tokens) {

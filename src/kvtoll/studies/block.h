@@ -29,6 +29,7 @@ struct Instruments {
   std::unique_ptr<profiler::ClockGuard> guard;
   std::unique_ptr<profiler::MemoryWatch> memory;
   std::unique_ptr<profiler::DramTracer> dram;  // null on a CPU
+  double idle_watts = 0.0;  // after the last block, which is before the next; 0: none yet
 };
 Instruments make_instruments(const std::string& backend, int device);
 

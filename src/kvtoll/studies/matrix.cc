@@ -98,8 +98,8 @@ Result<std::vector<Block>> only(std::vector<Block> blocks, const std::string& pa
     });
   std::erase_if(blocks, [](const Block& block) { return block.formats.empty(); });
   if (blocks.empty())
-    return usage_error("--only {}: no configuration matches; they look like {} (--list shows all)",
-                       pattern, example);
+    return usage_error("--only {}: no configuration matches; {}--list shows their names", pattern,
+                       example.empty() ? "" : fmt::format("they look like {}; ", example));
   return blocks;
 }
 
