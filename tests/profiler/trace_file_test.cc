@@ -80,6 +80,9 @@ TEST(TorchTrace, QuantizedCachesShowTheirKernels) {
   EXPECT_GT(parts_of(table_of("torch_cuda_int8_hqq.json.gz"))["dequantization.quantize"].calls,
             100);  // the solver's iterations of one flush
   // With the call stack every kernel inside the cache's own functions is attributed.
+  auto hqq = parts_of(table_of("torch_cuda_int8_hqq_stack.json.gz"));
+  EXPECT_EQ(hqq["dequantization.dequantize"].calls, 36);  // cast, subtract, multiply: K, V, 2 x 3
+  EXPECT_GT(hqq["dequantization.quantize"].time.time, hqq["attention.projection"].time.time);
   auto stack = parts_of(table_of("torch_cpu_int4_quanto_stack.json.gz"));
   EXPECT_GT(stack["dequantization.dequantize"].calls, 50);
   EXPECT_GT(stack["dequantization.quantize"].calls, 20);
