@@ -38,6 +38,9 @@ struct BackendOptions {
   Launch launch = Launch::kEager;
   Prefill prefill = Prefill::kExact;
   FlushRule flush = FlushRule::kAppend;
+  // CPU: hold each dequantized store until its next flush. The same values for less work: for
+  // accuracy runs, not for measurements of what dequantization costs.
+  bool keep_decoded = false;
   int threads = 0;  // CPU; 0: physical cores
   int device = 0;   // CUDA ordinal
 };

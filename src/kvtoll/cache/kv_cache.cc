@@ -26,6 +26,7 @@ Result<bool> TensorCache::update(std::span<const float> x, int64_t n) {
     return false;
   }
   if (schedule_.empty()) {  // the prompt goes into the store whole, whatever the residual length
+    ++store_version_;
     KVTOLL_TRY_VOID(store_->replace(x, static_cast<int>(n)));
     schedule_.prefill(n);
     return true;
@@ -35,6 +36,7 @@ Result<bool> TensorCache::update(std::span<const float> x, int64_t n) {
     schedule_.update(n);
     return false;
   }
+  ++store_version_;
   KVTOLL_TRY_VOID(flush(x, n));
   schedule_.update(n);
   rows_.clear();
@@ -73,6 +75,7 @@ void TensorCache::clear() {
   if (store_) store_->clear();
   rows_.clear();
   schedule_.clear();
+  ++store_version_;
 }
 
 Bytes TensorCache::payload_bytes() const {

@@ -33,6 +33,8 @@ class TensorCache {
   // Positions [0, stored()) must be dequantized from store(); exact() holds the rest.
   int64_t stored() const { return quantized() ? schedule_.stored() : 0; }
   const KvStore& store() const { return *store_; }
+  // Changes whenever the stored tokens do: a decoded copy is good for as long as it stays.
+  int64_t store_version() const { return store_version_; }
   KvSegment exact() const { return rows_.view(); }
 
   // x: [kv_head, n, dim], values of the cache dtype; the first call of a sequence is its prompt.
@@ -55,6 +57,7 @@ class TensorCache {
   FlushRule rule_;
   int kv_heads_, head_dim_;
   CacheSchedule schedule_;
+  int64_t store_version_ = 0;
   std::unique_ptr<KvStore> store_;  // null for exact formats
   ExactRows rows_;                  // exact formats: all tokens; quantized: the residual window
 };

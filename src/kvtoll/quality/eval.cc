@@ -42,6 +42,7 @@ class Runner {
     BackendOptions options = config_.options;
     dtype_ = config_.dtype.value_or(checkpoint_->dtype());
     options.weights = options.cache = dtype_;
+    options.keep_decoded = true;
     KVTOLL_TRY(backend_, make_backend(config_.backend, checkpoint_, options));
     summary_.file = config_.results / "accuracy" / eval_file_name(config_, backend_->info().name);
     partial_ = summary_.file.string() + "l.partial";
@@ -132,7 +133,10 @@ class Runner {
     const auto& more = checkpoint_->config().eos_tokens;
     options.stop_tokens.insert(options.stop_tokens.end(), more.begin(), more.end());
     options.keep_going = [this](size_t index, const Generation& so_far) {
-      return !(hooks_.stop && hooks_.stop()) && !hit_stop_text(list_.asks[index], so_far);
+      const Ask& ask = list_.asks[index];
+      const bool room = ask.max_new_tokens == 0 ||
+                        static_cast<int64_t>(so_far.tokens.size()) < ask.max_new_tokens;
+      return room && !(hooks_.stop && hooks_.stop()) && !hit_stop_text(ask, so_far);
     };
     std::vector<float> first;
     if (!list_.letters.empty())
@@ -171,7 +175,8 @@ class Runner {
     AnswerRecord answer = ask.answer;
     std::vector<int32_t> tokens = generation.tokens;
     answer.new_tokens = static_cast<int64_t>(tokens.size());
-    answer.stopped = generation.stopped;
+    answer.stopped = generation.stopped &&
+                     (ask.max_new_tokens == 0 || answer.new_tokens < ask.max_new_tokens);
     answer.output = tokenizer_->decode(tokens, true);
     if (!ask.stop.empty()) {
       const size_t from = std::min(answer.output.find_first_not_of(" \n"), answer.output.size());

@@ -10,13 +10,20 @@
 namespace kvtoll {
 namespace {
 
+// Room beyond the expected reply's length: the end-of-turn token, and a digit too many.
+constexpr int64_t kSpareTokens = 16;
+
 Dataset embedded(const EvalConfig& config) {
   const auto items = config.task == "arith"
                          ? arith_items(TaskSplit::kTest, config.limit, config.subset_seed)
                          : facts_items(TaskSplit::kTest, config.limit, config.subset_seed);
   Dataset data;
   for (const TaskItem& item : items) {
-    Question q{.id = item.id, .level = item.level, .text = item.prompt, .answer = item.answer};
+    Question q{.id = item.id,
+               .level = item.level,
+               .text = item.prompt,
+               .answer = item.answer,
+               .solution = item.solution};
     data.questions.push_back(std::move(q));
   }
   return data;
@@ -82,6 +89,9 @@ Result<AskList> make_asks(const EvalConfig& config, const Tokenizer& tokenizer) 
     Ask ask;
     ask.prompt = tokens_of(prompt, tokenizer);
     ask.stop = prompt.stop;
+    if (!question.solution.empty())
+      ask.max_new_tokens =
+          static_cast<int64_t>(tokenizer.encode(question.solution).size()) + kSpareTokens;
     ask.answer.id = question.id;
     ask.answer.group = question.group;
     ask.answer.level = question.level;

@@ -15,9 +15,10 @@ namespace kvtoll {
 
 struct Ask {
   std::vector<int32_t> prompt;
-  std::string stop;     // text that ends the reply
-  uint64_t stream = 0;  // of random numbers: depends on question and sample only
-  AnswerRecord answer;  // id, sample, gold, prompt's fields
+  std::string stop;            // text that ends the reply
+  int64_t max_new_tokens = 0;  // a reply that is longer cannot be right; 0: the run's limit alone
+  uint64_t stream = 0;         // of random numbers: depends on question and sample only
+  AnswerRecord answer;         // id, sample, gold, prompt's fields
 };
 
 struct AskList {

@@ -18,6 +18,7 @@ struct Question {
   std::string text;                  // the problem or the question
   std::vector<std::string> choices;  // A, B, C, D of choice questions, else empty
   std::string answer;                // LaTeX, a number or a letter
+  std::string solution;              // the whole expected reply where the task knows it, else empty
 };
 
 // A choice question's worked examples, by subject (MMLU's dev rows, in file order).

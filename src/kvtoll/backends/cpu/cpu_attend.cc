@@ -65,10 +65,14 @@ void CpuBackend::dequantize(int layer, const SlotWork& work) {
   };
   std::vector<Head> heads;
   Bytes declared{};
-  for (const auto& [tensor, read] : {std::pair(&cache_->key(work.slot, layer), &k_read_),
-                                     std::pair(&cache_->value(work.slot, layer), &v_read_)}) {
+  for (const bool value : {false, true}) {
+    const TensorCache* tensor =
+        value ? &cache_->value(work.slot, layer) : &cache_->key(work.slot, layer);
+    Decoded& copy = decoded(layer, work, value);
     const int64_t tokens = tensor->stored();
-    if (tokens == 0) continue;
+    if (tokens == 0 || (options_.keep_decoded && copy.version == tensor->store_version())) continue;
+    copy.version = tensor->store_version();
+    Buffer* read = &copy.values;
     read->resize(tokens * c.kv_width() * kActivation);
     declared += dequantize_bytes(tensor->store().payload_bytes() + tensor->store().scale_bytes(),
                                  tokens, c.kv_width());
@@ -100,8 +104,10 @@ AttentionJob CpuBackend::attention_job(int layer, const SlotWork& work) {
   dequantize(layer, work);
   const int64_t at = work.row * config().q_width();
   return {q_.as<float>() + at, attended_.as<float>() + at, work.n,
-          zip_segments(segments(work, cache_->key(work.slot, layer), k_new_, k_read_),
-                       segments(work, cache_->value(work.slot, layer), v_new_, v_read_))};
+          zip_segments(segments(work, cache_->key(work.slot, layer), k_new_,
+                                decoded(layer, work, false).values),
+                       segments(work, cache_->value(work.slot, layer), v_new_,
+                                decoded(layer, work, true).values))};
 }
 
 void CpuBackend::attend_to(int layer, const std::vector<AttentionJob>& jobs) {
@@ -120,21 +126,24 @@ std::vector<CpuBackend::Intake> CpuBackend::waiting_intakes(int layer, const Slo
 }
 
 void CpuBackend::attend(int layer) {
-  std::vector<AttentionJob> exact;  // read in place, all slots at once
+  std::vector<AttentionJob> jobs;  // all slots at once where nothing shares scratch
   for (const SlotWork& work : work_) {
-    if (failure_) return;
     TensorCache &key = cache_->key(work.slot, layer), &value = cache_->value(work.slot, layer);
-    if (!key.quantized() && !value.quantized()) {
-      exact.push_back(attention_job(layer, work));
-      continue;
-    }
-    if (options_.prefill == Prefill::kQuantized && work.position == 0)
+    const bool quantized = key.quantized() || value.quantized();
+    if (quantized && options_.prefill == Prefill::kQuantized && work.position == 0)
       take_in(layer, work, waiting_intakes(layer, work));
     if (failure_) return;
-    attend_to(layer, {attention_job(layer, work)});
+    jobs.push_back(attention_job(layer, work));
+    if (!quantized || options_.keep_decoded) continue;
+    attend_to(layer, {jobs.back()});
+    jobs.pop_back();
     take_in(layer, work, waiting_intakes(layer, work));
   }
-  if (!exact.empty()) attend_to(layer, exact);
+  if (!jobs.empty()) attend_to(layer, jobs);
+  for (const SlotWork& work : work_) {
+    if (failure_) return;
+    take_in(layer, work, waiting_intakes(layer, work));
+  }
 }
 
 }  // namespace kvtoll::cpu

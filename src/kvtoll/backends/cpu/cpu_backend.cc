@@ -74,10 +74,11 @@ Result<void> CpuBackend::reserve(const CacheRequest& request) {
         request.slots, request.max_tokens, gigabytes(need), gigabytes(free));
   cache_ = std::make_unique<KvCache>(spec);
   const int64_t scratch = materialize_bytes(spec, request.max_tokens).value / 2;
-  if (scratch > 0) {
-    k_read_.resize(scratch);
-    v_read_.resize(scratch);
-  }
+  decoded_.clear();
+  decoded_.resize(
+      2 * (options_.keep_decoded ? static_cast<size_t>(request.slots * config().layers) : 1));
+  if (scratch > 0 && !options_.keep_decoded)
+    for (Decoded& decoded : decoded_) decoded.values.resize(scratch);
   last_next_.assign(static_cast<size_t>(request.slots), 0);
   size_activations(std::max<int64_t>({1, request.max_prompt, request.slots}), request.slots);
   peak_ = memory();
@@ -178,8 +179,9 @@ MemorySplit CpuBackend::memory() const {
   split[MemoryTag::kWeights] = weights_.bytes();
   for (const Buffer* buffer :
        {&x_, &normed_, &qkv_, &q_, &attended_, &k_new_, &v_new_, &gate_up_, &hidden_, &cos_, &sin_,
-        &logits_, &k_read_, &v_read_, &attention_space_.partial, &attention_space_.scratch})
+        &logits_, &attention_space_.partial, &attention_space_.scratch})
     split[MemoryTag::kWorkspace] += buffer->bytes();
+  for (const Decoded& decoded : decoded_) split[MemoryTag::kWorkspace] += decoded.values.bytes();
   return split;
 }
 

@@ -79,6 +79,15 @@ class CpuBackend final : public Backend {
     TensorCache* tensor;
     const Buffer* values;  // its new tokens, see fresh()
   };
+  // A dequantized store, [kv_head, its tokens, dim] fp32.
+  struct Decoded {
+    Buffer values;
+    int64_t version = -1;  // TensorCache::store_version() of what it holds
+  };
+  Decoded& decoded(int layer, const SlotWork& work, bool value) {
+    const auto place = options_.keep_decoded ? work.slot * config().layers + layer : 0;
+    return decoded_[static_cast<size_t>(place * 2 + (value ? 1 : 0))];
+  }
   void take_in(int layer, const SlotWork& work, std::span<const Intake> intakes);
   std::vector<Intake> waiting_intakes(int layer, const SlotWork& work);
   Bytes quantized_bytes(const TensorCache& tensor, int64_t n) const;
@@ -107,15 +116,15 @@ class CpuBackend final : public Backend {
   std::vector<int32_t> last_next_;  // [slots]: what an empty SlotTokens::tokens feeds
 
   // Activations of the step, fp32. n: tokens in the step.
-  Buffer x_, normed_;       // [n, hidden]
-  Buffer qkv_;              // [n, q_width + 2 kv_width]
-  Buffer q_, attended_;     // [n, q_width]
-  Buffer k_new_, v_new_;    // per slot [kv_head, its tokens, dim], slots one after the other
-  Buffer gate_up_;          // [n, 2 ffn]
-  Buffer hidden_;           // [n, ffn]
-  Buffer cos_, sin_;        // [n, head_dim / 2]
-  Buffer logits_;           // [logit rows, vocab]
-  Buffer k_read_, v_read_;  // dequantized stores, [kv_head, max_tokens, dim] each
+  Buffer x_, normed_;             // [n, hidden]
+  Buffer qkv_;                    // [n, q_width + 2 kv_width]
+  Buffer q_, attended_;           // [n, q_width]
+  Buffer k_new_, v_new_;          // per slot [kv_head, its tokens, dim], slots one after the other
+  Buffer gate_up_;                // [n, 2 ffn]
+  Buffer hidden_;                 // [n, ffn]
+  Buffer cos_, sin_;              // [n, head_dim / 2]
+  Buffer logits_;                 // [logit rows, vocab]
+  std::vector<Decoded> decoded_;  // K and V; of every slot and layer with keep_decoded
   AttentionSpace attention_space_;
   MemorySplit peak_;
 };
