@@ -175,8 +175,8 @@ class Runner {
     AnswerRecord answer = ask.answer;
     std::vector<int32_t> tokens = generation.tokens;
     answer.new_tokens = static_cast<int64_t>(tokens.size());
-    answer.stopped = generation.stopped &&
-                     (ask.max_new_tokens == 0 || answer.new_tokens < ask.max_new_tokens);
+    answer.stopped =
+        generation.stopped && (ask.max_new_tokens == 0 || answer.new_tokens < ask.max_new_tokens);
     answer.output = tokenizer_->decode(tokens, true);
     if (!ask.stop.empty()) {
       const size_t from = std::min(answer.output.find_first_not_of(" \n"), answer.output.size());
