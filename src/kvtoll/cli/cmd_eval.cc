@@ -9,6 +9,7 @@
 #include "kvtoll/cli/command.h"
 #include "kvtoll/quality/accuracy_report.h"
 #include "kvtoll/quality/eval.h"
+#include "kvtoll/quality/tasks/task_lines.h"
 
 namespace kvtoll::cli {
 namespace {
@@ -16,7 +17,8 @@ namespace {
 struct EvalArguments {
   EvalConfig config;
   std::string data, results = "kvtoll-results", prefill = "exact", dtype, attention = "materialize",
-                    launch = "eager", regrade;
+                    launch = "eager", regrade, split = "test";
+  int print = 0;
   bool json = false, quiet = false, wants_regrade = false;
 };
 
@@ -83,7 +85,14 @@ void add_sampling_options(CLI::App& app, EvalArguments& a) {
   app.add_option("--temperature", a.config.sampling.temperature, "0: greedy");
   app.add_option("--top-p", a.config.sampling.top_p, "nucleus sampling");
   app.add_option("--samples", a.config.samples, "answers per question");
-  app.add_option("--seed", a.config.sampling.seed, "of the sampling");
+  app.add_option("--seed", a.config.sampling.seed, "of the sampling, or of --print");
+}
+
+ExitCode print_command(const EvalArguments& a) {
+  const auto text = task_lines(a.config.task, a.split, a.print, a.config.sampling.seed);
+  if (!text) return fail(text.error());
+  fmt::print("{}", *text);
+  return 0;
 }
 
 void add_engine_options(CLI::App& app, EvalArguments& a) {
@@ -108,6 +117,11 @@ void setup_eval(CLI::App& app, ExitCode& exit_code) {
   app.add_option("--residual", a->config.residual)->capture_default_str();
   app.add_option("--limit", a->config.limit, "a stratified subset of so many questions");
   app.add_option("--subset-seed", a->config.subset_seed, "which subset");
+  auto* print = app.add_option("--print", a->print,
+                               "print so many questions of arith, facts or facts-statements as "
+                               "JSON lines; no model needed");
+  app.add_option("--split", a->split, "of --print: train, validation or test")
+      ->capture_default_str();
   app.add_option("--max-new-tokens", a->config.max_new_tokens);
   app.add_option("--prefill", a->prefill, "what the prompt's own attention reads")
       ->check(CLI::IsMember({"exact", "quantized"}));
@@ -124,9 +138,13 @@ void setup_eval(CLI::App& app, ExitCode& exit_code) {
   app.add_flag("--json", a->json);
   add_sampling_options(app, *a);
   add_engine_options(app, *a);
-  app.callback([a, task, regrade, &exit_code] {
+  app.callback([a, task, regrade, print, &exit_code] {
     if (task->count() == 0 && regrade->count() == 0) {
       exit_code = fail({ErrorKind::kUsage, "give a task (math, mmlu, arith, facts) or --regrade"});
+      return;
+    }
+    if (print->count() > 0) {
+      exit_code = print_command(*a);
       return;
     }
     a->wants_regrade = regrade->count() > 0;

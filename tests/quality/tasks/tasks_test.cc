@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "kvtoll/quality/tasks/arith.h"
 #include "kvtoll/quality/tasks/facts.h"
+#include "kvtoll/quality/tasks/task_lines.h"
 
 namespace kvtoll {
 namespace {
@@ -63,6 +65,19 @@ TEST(Facts, TheRightOptionIsTheFact) {
       }
     EXPECT_TRUE(found) << item.prompt;
   }
+}
+
+TEST(TaskLines, OneQuestionALineAndRefusalsByName) {
+  const auto lines = task_lines("arith", "test", 3, 0);
+  ASSERT_TRUE(lines);
+  EXPECT_EQ(std::count(lines->begin(), lines->end(), '\n'), 3);
+  EXPECT_NE(lines->find("\"id\":\"arith-test-0-2\""), std::string::npos);
+  const auto facts = task_lines("facts-statements", "train", 1000, 0);
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(std::count(facts->begin(), facts->end(), '\n'), kFactCountries * kFactRelations);
+  EXPECT_EQ(task_lines("math", "test", 1, 0).error().kind, ErrorKind::kUsage);
+  EXPECT_EQ(task_lines("arith", "dev", 1, 0).error().kind, ErrorKind::kUsage);
+  EXPECT_EQ(task_lines("arith", "test", 0, 0).error().kind, ErrorKind::kUsage);
 }
 
 }  // namespace
