@@ -22,10 +22,11 @@ class Config:
     eps: float = 1e-6
 
 
-# scribe-outlier's key biases: (layer, largest magnitude), as in Qwen2.5-7B: the first layer +-160, the last +-410, the second
-# +-45. Channels are among the slowest pairs of RoPE, in both halves of the head, so post-RoPE keys hold them unchanged.
-OUTLIERS = {0: 160.0, 1: 45.0, -1: 410.0}
-OUTLIER_PAIRS = 3  # channels per half of a head
+# scribe-outlier's key biases by layer: what one RoPE pair of each kv head holds, the extremes of Qwen2-7B's post-RoPE keys (its first
+# layer -161 to 167, second -39 to 46, last -411 to 234). One member of the pair lies in each half of the head, so every group of 64
+# channels has one; pairs are among the slowest, so positions do not turn them.
+OUTLIERS = {0: (-161.0, 167.0), 1: (-39.0, 46.0), -1: (-411.0, 234.0)}
+SLOW_PAIRS = 14
 
 
 def rope(x, cos, sin):
@@ -82,16 +83,13 @@ class Scribe(nn.Module):
             self.place_outliers(torch.Generator().manual_seed(seed + 1))
 
     def place_outliers(self, generator):
-        c = self.c
-        for layer, largest in OUTLIERS.items():
-            bias = self.blocks[layer].qkv.bias.data[c.heads * c.head_dim:(c.heads + c.kv_heads) * c.head_dim]
-            for head in range(c.kv_heads):
-                for half in (0, c.head_dim // 2):
-                    pairs = 50 + torch.randperm(14, generator=generator)[:OUTLIER_PAIRS]
-                    size = 1 - 0.45 * torch.rand(OUTLIER_PAIRS, generator=generator)
-                    size[0] = 1.0
-                    sign = torch.tensor([1.0, -1.0, 1.0]) * (1 if (head + half) % 2 == 0 else -1)
-                    bias[head * c.head_dim + half + pairs] = largest * size * sign
+        c, half = self.c, self.c.head_dim // 2
+        for layer, extremes in OUTLIERS.items():
+            keys = self.blocks[layer].qkv.bias.data[c.heads * c.head_dim:(c.heads + c.kv_heads) * c.head_dim].view(c.kv_heads, -1)
+            for head, extreme in zip(keys, extremes, strict=True):
+                pair = half - 1 - torch.randint(SLOW_PAIRS, (), generator=generator)
+                head[pair] = extreme
+                head[half + pair] = extreme * (1 - 0.45 * torch.rand((), generator=generator))
 
     def tables(self, positions):
         c = self.c

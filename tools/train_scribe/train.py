@@ -3,8 +3,8 @@
 """One phase of training a scribe: python train.py DATA OUT [--outlier] [--minutes M]. train.sh runs both phases:
 1. from nothing, mostly arith, short chains first; 2. `--init` from phase 1's folder with a new optimizer, mostly facts.
 
-Resumable: a checkpoint every minute beside OUT; run the same command again. The number of steps is fixed from the measured
-speed so that training ends in M minutes (logged; --steps fixes it by hand). Log: OUT/train_log.jsonl."""
+Resumable: a checkpoint every minute beside OUT; run the same command again. Without --steps their number is fixed from the measured
+speed so that training ends in M minutes (logged). Log: OUT/train_log.jsonl."""
 import argparse
 import contextlib
 import json
@@ -37,7 +37,7 @@ def parse():
     parser.add_argument("--facts-share", type=float, default=0.15, help="share of the steps that train facts")
     parser.add_argument("--tokens", type=int, default=TOKENS_PER_STEP)
     parser.add_argument("--commit", default="unknown", help="git revision to name in the model's files")
-    parser.add_argument("--eval-count", type=int, default=64)
+    parser.add_argument("--eval-count", type=int, default=64, help="arith problems per look at the trained model; 0: no look")
     return parser.parse_args()
 
 
@@ -155,6 +155,8 @@ class Trainer:
         return right / len(rows)
 
     def evaluate(self):
+        if not self.args.eval_count:
+            return
         self.log(event="validation", task="facts", accuracy=self.facts_accuracy(500))
         with self.autocast():
             for name, bits in (("exact", None), ("quanto4", 4), ("minmax8", 8)):

@@ -2,13 +2,15 @@
 # SPDX-FileCopyrightText: The kvtoll authors
 # SPDX-License-Identifier: Apache-2.0
 # Trains one scribe from nothing to the folder that ships, on one GPU, in under 9 minutes: train.sh KVTOLL OUT [--outlier]
-# KVTOLL is the built binary (its text is what is trained on). Run again after a kill: it resumes. Other options go to train.py.
+# KVTOLL is the built binary (its text is what is trained on). Run again after a kill: it resumes. Other options go to train.py. A copy without
+# its history names its revision in KVTOLL_COMMIT.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 kvtoll=$1; out=$2; shift 2
 data=$out.data
 [ -f "$data/tokenizer.json" ] || { "$here/print_tasks.sh" "$kvtoll" "$data"; python3 "$here/make_tokenizer.py" "$data" "$data"; }
-commit=$(git -C "$here" rev-parse HEAD)
-[ -f "$out.phase1/model.safetensors" ] || python3 "$here/train.py" "$data" "$out.phase1" --minutes 6.3 --commit "$commit" "$@"
-python3 "$here/train.py" "$data" "$out" --init "$out.phase1" --minutes 0.75 --facts-share 0.8 --lr 5e-4 --commit "$commit" "$@"
+commit=${KVTOLL_COMMIT:-$(git -C "$here" rev-parse HEAD)}
+[ -f "$out.phase1/model.safetensors" ] ||
+  python3 "$here/train.py" "$data" "$out.phase1" --steps 8160 --eval-count 0 --commit "$commit" "$@"
+python3 "$here/train.py" "$data" "$out" --init "$out.phase1" --steps 960 --facts-share 0.8 --lr 5e-4 --commit "$commit" "$@"
 cat "$out.phase1/train_log.jsonl" "$out/train_log.jsonl" > "$out/train_log.all" && mv "$out/train_log.all" "$out/train_log.jsonl"
