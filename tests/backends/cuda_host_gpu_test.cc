@@ -111,7 +111,7 @@ TEST(KvMemory, PlansWhatTheFootprintSays) {
     SCOPED_TRACE(kv);
     const CacheRequest request = request_of(kv, 3, 2048);
     KvMemory memory;
-    const auto split = memory.plan({request, DType::kF16, 4, 128, true});
+    const auto split = memory.plan({request, DType::kF16, 4, 128, KvHolding::kMaterialize});
     ASSERT_TRUE(split) << split.error().message;
     const CacheSpec spec{.layers = request.layers,
                          .dtype = DType::kF16,
@@ -132,7 +132,8 @@ TEST(KvMemory, PlansWhatTheFootprintSays) {
 
 TEST(KvMemory, FusedExactCachesNeedNoReadBuffers) {
   KvMemory memory;
-  const auto split = memory.plan({request_of("fp16", 2, 4096), DType::kF16, 4, 128, false});
+  const auto split =
+      memory.plan({request_of("fp16", 2, 4096), DType::kF16, 4, 128, KvHolding::kNone});
   ASSERT_TRUE(split);
   EXPECT_EQ((*split)[MemoryTag::kKvPayload].value, 57344ll * 4096 * 2);
   EXPECT_LT((*split)[MemoryTag::kWorkspace].value, 4096);
@@ -141,8 +142,8 @@ TEST(KvMemory, FusedExactCachesNeedNoReadBuffers) {
 
 TEST(KvMemory, RefusesWhatNoDeviceLayoutServes) {
   KvMemory memory;
-  const auto split =
-      memory.plan({request_of("int8-hqq:solver=fp32", 1, 256), DType::kF16, 4, 128, true});
+  const auto split = memory.plan(
+      {request_of("int8-hqq:solver=fp32", 1, 256), DType::kF16, 4, 128, KvHolding::kMaterialize});
   ASSERT_FALSE(split);
   EXPECT_EQ(split.error().kind, ErrorKind::kUnsupported);
 }

@@ -13,58 +13,15 @@
 #include "kvtoll/device/device_info.h"
 #include "kvtoll/engine/step.h"
 #include "support/random_checkpoint.h"
+#include "support/small_backend.h"
 
 namespace kvtoll {
 namespace {
 
-std::unique_ptr<Backend> open(const std::string& name, std::shared_ptr<const Checkpoint> checkpoint,
-                              const BackendOptions& options, const std::string& kv, int residual,
-                              int slots, int64_t max_tokens, int64_t max_prompt) {
-  auto backend = make_backend(name, checkpoint, options);
-  EXPECT_TRUE(backend) << backend.error().message;
-  if (!backend) return nullptr;
-  CacheRequest request{.residual_length = residual, .slots = slots};
-  request.layers = KvPolicy::parse(kv)->resolve(checkpoint->config().layers).value();
-  request.max_tokens = max_tokens;
-  request.max_prompt = max_prompt;
-  const auto reserved = (*backend)->reserve(request);
-  EXPECT_TRUE(reserved) << reserved.error().message;
-  return reserved ? std::move(*backend) : nullptr;
-}
-
-ModelConfig small_config() {
-  ModelConfig m;
-  m.name = "small";
-  m.family = ModelFamily::kQwen2;
-  m.layers = 2;
-  m.hidden = 256;
-  m.heads = 8;
-  m.kv_heads = 2;
-  m.head_dim = 64;
-  m.ffn = 512;
-  m.vocab = 1000;
-  m.max_position = 4096;
-  m.qkv_bias = true;
-  m.eos_tokens = {2};
-  return m;
-}
-
-std::vector<int32_t> ids(int n, uint64_t seed) {
-  std::vector<int32_t> out;
-  Rng rng(seed);
-  for (int i = 0; i < n; ++i) out.push_back(static_cast<int32_t>(rng.below(1000)));
-  return out;
-}
-
-double relative_error(std::span<const float> got, std::span<const float> expected) {
-  double worst = 0.0, largest = 0.0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    if (!std::isfinite(got[i])) return 1e9;
-    worst = std::max(worst, std::abs(double(got[i]) - expected[i]));
-    largest = std::max(largest, std::abs(double(expected[i])));
-  }
-  return worst / largest;
-}
+using test::ids;
+using test::open_backend;
+using test::relative_error;
+using test::small_config;
 
 class CudaGpu : public testing::Test {
  protected:
@@ -97,9 +54,9 @@ TEST_F(CudaGpu, MaterializedLogitsAreTheCpus) {
   for (const Format& f : formats) {
     SCOPED_TRACE(std::string(f.kv) +
                  (f.prefill == Prefill::kQuantized ? " prefill=quantized" : ""));
-    BackendOptions options{.prefill = f.prefill, .flush = f.flush, .threads = 2};
-    auto cpu = open("cpu", checkpoint, options, f.kv, 6, 2, 96, 64);
-    auto cuda = open("cuda", checkpoint, options, f.kv, 6, 2, 96, 64);
+    const BackendOptions options{.prefill = f.prefill, .flush = f.flush, .threads = 2};
+    auto cpu = open_backend("cpu", checkpoint, options, f.kv, 6, 2, 96, 64);
+    auto cuda = open_backend("cuda", checkpoint, options, f.kv, 6, 2, 96, 64);
     ASSERT_TRUE(cpu && cuda);
     std::vector<int32_t> next(2);
     for (int slot = 0; slot < 2; ++slot) {
@@ -151,7 +108,7 @@ TEST_F(CudaGpu, MaterializeDeclaresHuggingFacesBytes) {
   const auto checkpoint = std::make_shared<test::RandomCheckpoint>(config, 9, true);
   for (const auto& [kv, per_value] : cases) {
     SCOPED_TRACE(kv);
-    auto cuda = open("cuda", checkpoint, {}, kv, 128, 1, 600, 512);
+    auto cuda = open_backend("cuda", checkpoint, {}, kv, 128, 1, 600, 512);
     ASSERT_TRUE(cuda);
     const auto prompt = ids(512, 4);
     const SlotTokens first[] = {{0, 0, prompt}};
@@ -177,11 +134,11 @@ TEST_F(CudaGpu, GreedyTokensOfTinyModelsAgreeOrTheGapExplainsIt) {
        {"synthetic:tiny-qwen2", "synthetic:tiny-qwen3", "synthetic:tiny-llama"}) {
     SCOPED_TRACE(model);
     const auto checkpoint = open_checkpoint(model).value();
-    auto cpu = open("cpu", checkpoint, {.threads = 2}, "fp16", 128, 1, 320, 32);
+    auto cpu = open_backend("cpu", checkpoint, {.threads = 2}, "fp16", 128, 1, 320, 32);
     std::vector<std::vector<int32_t>> sequences;
     for (Launch launch : {Launch::kEager, Launch::kGraph}) {
       BackendOptions options{.attention = Attention::kFused, .launch = launch};
-      auto cuda = open("cuda", checkpoint, options, "fp16", 128, 1, 320, 32);
+      auto cuda = open_backend("cuda", checkpoint, options, "fp16", 128, 1, 320, 32);
       ASSERT_TRUE(cpu && cuda);
       cpu->clear_slot(0);
       const auto prompt = ids(32, 8);
@@ -260,7 +217,7 @@ TEST_F(CudaGpu, MemoryByTagIsTheDrivers) {
   const auto checkpoint = open_checkpoint("synthetic:qwen2.5-1.5b").value();
   const auto use = [&](Bytes* said) {
     const BackendOptions options{.attention = Attention::kFused};
-    auto cuda = open("cuda", checkpoint, options, "fp16", 128, 16, 8192, 512);
+    auto cuda = open_backend("cuda", checkpoint, options, "fp16", 128, 16, 8192, 512);
     ASSERT_TRUE(cuda);
     const auto prompt = ids(100, 1);
     const SlotTokens first[] = {{0, 0, prompt}};

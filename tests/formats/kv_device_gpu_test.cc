@@ -89,7 +89,8 @@ struct DeviceStore {
         offset(layout.bytes().scales.value / 2) {}
   Memory codes, scale, offset;
 
-  int quantize(const KvDeviceLayout& layout, const std::vector<float>& x, int64_t tokens) {
+  int quantize(const KvDeviceLayout& layout, const std::vector<float>& x, int64_t tokens,
+               SolverStop stop = SolverStop::kHost) {
     const std::vector<uint8_t> bytes = to_bytes(layout.dtype, x);
     Memory input(static_cast<int64_t>(bytes.size()));
     input.put(bytes.data(), static_cast<int64_t>(bytes.size()));
@@ -97,7 +98,7 @@ struct DeviceStore {
     const int iterations =
         kv_device_quantize(layout,
                            {input.get(), tokens * layout.shape.dim, tokens, codes.get(),
-                            scale.get(), offset.get(), workspace.get()},
+                            scale.get(), offset.get(), workspace.get(), stop},
                            nullptr, {});
     KVTOLL_CUDA(cudaDeviceSynchronize());
     workspace.read();
@@ -160,6 +161,12 @@ void check(const std::string& spec, DType dtype, KvData kind, const KvShape& sha
   expect_equal(to_floats(dtype, store.scale.read()), want.scale, what + " scale");
   expect_equal(to_floats(dtype, store.offset.read()), want.offset, what + " offset");
   EXPECT_EQ(store.codes.read(), want.codes) << what;
+  if (format.scheme == KvScheme::kHqq) {
+    DeviceStore alone(*layout);
+    alone.quantize(*layout, x, shape.tokens, SolverStop::kDevice);
+    expect_equal(to_floats(dtype, alone.offset.read()), want.offset, what + " stopped by itself");
+    EXPECT_EQ(alone.codes.read(), want.codes) << what << " stopped by itself";
+  }
   std::vector<float> values(x.size());
   kv_decode(format, dtype, oracle, shape, values);
   expect_equal(store.dequantize(*layout), values, what + " dequantized");
@@ -368,6 +375,24 @@ TEST(KvDeviceBytes, AreThoseOfTheLibrary) {
     if (c.kernels.empty()) continue;
     EXPECT_EQ(kernels, c.kernels) << c.spec;
   }
+}
+
+TEST(KvDeviceLayout, RefusesMoreValuesThanItsKernelsCount) {
+  const KvFormat format = *KvFormat::parse("int4-quanto");
+  EXPECT_TRUE(kv_device_layout(format, DType::kF16, 4, 128, (int64_t{1} << 22) - 8));
+  const auto layout = kv_device_layout(format, DType::kF16, 4, 128, int64_t{1} << 22);
+  ASSERT_FALSE(layout);
+  EXPECT_EQ(layout.error().kind, ErrorKind::kUnsupported);
+  EXPECT_NE(layout.error().message.find("2147483648 values"), std::string::npos);
+}
+
+TEST(KvDeviceLayout, PartsAreStoresOfTheirOwn) {
+  const auto layout = kv_device_layout(*KvFormat::parse("int4-quanto"), DType::kF16, 4, 128, 70);
+  ASSERT_TRUE(layout);
+  const KvDeviceLayout part = layout->part(5);
+  EXPECT_EQ(part.shape.tokens, 5);
+  EXPECT_EQ(part.groups.rows, 4 * 5 * 2);
+  EXPECT_EQ(part.bytes().payload.value, 4 * 5 * 64);
 }
 
 TEST(KvDeviceLayout, RefusesTheCpusSolver) {

@@ -38,8 +38,9 @@ struct BackendOptions {
   Launch launch = Launch::kEager;
   Prefill prefill = Prefill::kExact;
   FlushRule flush = FlushRule::kAppend;
-  // CPU: hold each dequantized store until its next flush. The same values for less work: for
-  // accuracy runs, not for measurements of what dequantization costs.
+  // Hold each dequantized store until its next flush: the same values for less work. For accuracy
+  // runs, not for measurements. CUDA: no store is kept at all and attention reads in place, as with
+  // an exact cache, whatever `attention` says.
   bool keep_decoded = false;
   int threads = 0;  // CPU; 0: physical cores
   int device = 0;   // CUDA ordinal

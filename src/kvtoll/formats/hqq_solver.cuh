@@ -17,6 +17,26 @@ struct SolverError {
 };
 static_assert(sizeof(SolverError) == 16);
 
+// The mean |e| of n values, rounded as on the host (hqq_solver.cc, mean_of).
+inline __host__ __device__ float mean_error(const SolverError& error, int64_t n) {
+  if (error.not_finite) return INFINITY;
+  const double sum = static_cast<double>(error.sum) * 0x1p-24;
+  return __half2float(__float2half_rn(static_cast<float>(sum) / static_cast<float>(n)));
+}
+
+// Whether iteration i still happens: the error has fallen in every one before it.
+__device__ __forceinline__ bool still_falls(const SolverError* errors, int i, int64_t n) {
+  float best = INFINITY;
+  for (int j = 0; j < i; ++j) {
+    const uint4 bits = __ldcg(reinterpret_cast<const uint4*>(errors + j));
+    const SolverError error{(static_cast<unsigned long long>(bits.y) << 32) | bits.x, bits.z, 0};
+    const float mean = mean_error(error, n);
+    if (!(mean < best)) return false;
+    best = mean;
+  }
+  return true;
+}
+
 // sign(e) * max(|e| - 0.1 |e|^p, 0): the power in double, rounded to float and fp16 as on the host.
 __device__ __forceinline__ float hqq_shrink(float e) {
   const float a = fabsf(e);
@@ -34,12 +54,16 @@ static __global__ void hqq_shrink_kernel(int n, float* __restrict__ out) {
   if (i < n) out[i] = hqq_shrink(__half2float(__ushort_as_half(static_cast<unsigned short>(i))));
 }
 
-// New z of every group, and this iteration's error.
+// Iteration i: new z of every group, and the error in errors[i]; nothing after the last one.
 template <class T, bool kWarp>
 __global__ void hqq_solve_kernel(const T* __restrict__ x, Groups groups, float levels,
-                                 const float* __restrict__ s, float* __restrict__ z,
-                                 SolverError* __restrict__ error) {
+                                 const float* __restrict__ s, float* __restrict__ z, int i,
+                                 SolverError* errors) {
   using H = __half;
+  __shared__ bool goes_on;
+  if (threadIdx.x == 0) goes_on = still_falls(errors, i, int64_t{groups.count} * groups.size);
+  __syncthreads();
+  if (!goes_on) return;
   const int g = my_group<kWarp>(groups);
   const int lane = threadIdx.x % 32;
   double sum = 0.0;
@@ -66,8 +90,8 @@ __global__ void hqq_solve_kernel(const T* __restrict__ x, Groups groups, float l
   }
   finite = __all_sync(~0u, finite);
   if (lane == 0) {
-    atomicAdd(&error->sum, error_sum);
-    if (!finite) atomicOr(&error->not_finite, 1u);
+    atomicAdd(&errors[i].sum, error_sum);
+    if (!finite) atomicOr(&errors[i].not_finite, 1u);
   }
   if (g < 0 || (kWarp && lane != 0)) return;
   z[g] = fl<H>(__fdiv_rn(static_cast<float>(sum), static_cast<float>(groups.size)));

@@ -6,6 +6,12 @@
 #include "kvtoll/formats/token_store.h"
 
 namespace kvtoll {
+namespace {
+
+// Elements are counted in int, four to a thread, whole blocks of threads.
+constexpr int64_t kMostElements = (int64_t{1} << 31) - 4096;
+
+}  // namespace
 
 Result<KvDeviceLayout> kv_device_layout(const KvFormat& format, DType dtype, int kv_heads, int dim,
                                         int64_t tokens) {
@@ -16,10 +22,22 @@ Result<KvDeviceLayout> kv_device_layout(const KvFormat& format, DType dtype, int
                       "solver=fp16 (hqq on CUDA) or --backend cpu",
                       format.to_string());
   KVTOLL_TRY(layout.groups, kv_group_layout(format, layout.shape));
-  KVTOLL_CHECK(layout.shape.elements() < int64_t{1} << 31, "{} elements in one tensor",
-               layout.shape.elements());
+  if (layout.shape.elements() > kMostElements)
+    return make_error(
+        ErrorKind::kUnsupported,
+        "{}: {} tokens of {} heads of {} are {} values in one tensor of one sequence and the CUDA "
+        "kernels count to {}; use a shorter context",
+        format.to_string(), tokens, kv_heads, dim, layout.shape.elements(), kMostElements);
   layout.token_major = groups_inside_vector(format, kv_heads, dim);
   return layout;
+}
+
+KvDeviceLayout KvDeviceLayout::part(int64_t tokens) const {
+  KVTOLL_CHECK(token_major && tokens <= shape.tokens, "{} of {} tokens", tokens, shape.tokens);
+  KvDeviceLayout last = *this;
+  last.shape.tokens = tokens;
+  last.groups.rows = last.shape.elements() / groups.cols;
+  return last;
 }
 
 // HQQ: s and z in float per group, then the error of each of the solver's iterations (16 bytes).

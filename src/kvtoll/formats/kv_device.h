@@ -40,10 +40,12 @@ struct KvDeviceLayout {
     return kv_store_bytes(format, dtype, static_cast<int>(shape.kv_heads),
                           static_cast<int>(shape.dim), shape.tokens);
   }
+  // token_major: the last `tokens` tokens as a store of their own.
+  KvDeviceLayout part(int64_t tokens) const;
 };
 
 // Errors: kUnsupported: the library's refusals (codec.h), and HQQ's solver=fp32, which is what the
-// library does on a CPU.
+// library does on a CPU; 2^31 values and more in one tensor.
 Result<KvDeviceLayout> kv_device_layout(const KvFormat& format, DType dtype, int kv_heads, int dim,
                                         int64_t tokens);
 
@@ -55,6 +57,11 @@ struct KvOp {
 // Called once per launch, in order; must call launch(). Lets the caller mark and note launches.
 using KvRun = std::function<void(const KvOp& op, const std::function<void()>& launch)>;
 
+// Who asks after each iteration of HQQ's solver whether the error still falls. Host: as the
+// library does, a wait for the stream. Device: all iterations are launched, and those after the
+// last one do nothing; nothing waits, and the launches can be captured. The results are the same.
+enum class SolverStop : uint8_t { kHost, kDevice };
+
 struct KvQuantizeParams {
   const void* x = nullptr;    // [kv_head, tokens, dim] in the cache's dtype
   int64_t head_stride = 0;    // elements from one head of x to the next; dim and pos are dense
@@ -63,11 +70,11 @@ struct KvQuantizeParams {
   void* scale = nullptr;      // quanto scale, HQQ step: half of layout.bytes().scales
   void* offset = nullptr;     // quanto shift, HQQ zero: the other half
   void* workspace = nullptr;  // kv_quantize_workspace(layout)
+  SolverStop stop = SolverStop::kHost;
 };
 Bytes kv_quantize_workspace(const KvDeviceLayout& layout);
-// Encodes x as the last `tokens` tokens of the store. HQQ's solver decides on the host when to
-// stop: it waits for the stream once an iteration and cannot be captured. Returns the iterations
-// (0: quanto).
+// Encodes x as the last `tokens` tokens of the store. Returns the iterations of HQQ's solver that
+// were launched (0: quanto).
 int kv_device_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p, CudaStream stream,
                        const KvRun& run);
 

@@ -3,7 +3,6 @@
 // Launchers of the encoders. Bytes: x is read once a kernel, codes and parameters written.
 #include <limits>
 
-#include "kvtoll/core/half.h"
 #include "kvtoll/formats/device_maps.cuh"
 #include "kvtoll/formats/hqq.cuh"
 #include "kvtoll/formats/hqq_solver.cuh"
@@ -94,14 +93,7 @@ Workspace workspace_of(const Job& job) {
   return {errors, s, s + job.layout.groups.groups()};
 }
 
-// The mean |e|, rounded as on the host (hqq_solver.cc, mean_of).
-float mean_error(const SolverError& error, int64_t n) {
-  if (error.not_finite) return std::numeric_limits<float>::infinity();
-  const double sum = static_cast<double>(error.sum) * 0x1p-24;
-  return round_to_half(static_cast<float>(sum) / static_cast<float>(n));
-}
-
-// The library asks after every iteration whether the error still falls: a wait for the stream.
+// The library asks on the host after every iteration whether the error still falls.
 template <class T>
 int solve(const Job& job, const Workspace& work) {
   const int64_t n = int64_t{job.groups.count} * job.groups.size;
@@ -112,7 +104,8 @@ int solve(const Job& job, const Workspace& work) {
            job.stream, job.group_threads(),
            job.by_warp() ? hqq_solve_kernel<T, true> : hqq_solve_kernel<T, false>,
            static_cast<const T*>(job.p.x), job.groups, job.levels,
-           static_cast<const float*>(work.s), work.z, work.errors + i);
+           static_cast<const float*>(work.s), work.z, i, work.errors);
+    if (job.p.stop == SolverStop::kDevice) continue;
     SolverError error;
     KVTOLL_CUDA(cudaMemcpyAsync(&error, work.errors + i, sizeof(error), cudaMemcpyDeviceToHost,
                                 job.stream));

@@ -85,20 +85,20 @@ Result<void> CudaBackend::load() {
 BackendInfo CudaBackend::info() const {
   BackendInfo info{.name = "cuda", .device = device_.name, .peak_gb_s = device_.peak_gb_s};
   info.attention_kernels = {"attention_decode_kernel", "attention_prefill_kernel"};
-  if (options_.attention == Attention::kMaterialize)
-    info.attention_kernels.push_back("kv_concat_kernel");
+  if (!in_place()) info.attention_kernels.push_back("kv_concat_kernel");
   return info;
 }
 
 Result<void> CudaBackend::check_formats(const CacheRequest& request) const {
   for (const KvPair& pair : request.layers)
     for (const KvFormat* format : {&pair.key, &pair.value}) {
-      if (format->quantized() && options_.attention == Attention::kFused)
+      const bool stored = format->quantized() && !options_.keep_decoded;
+      if (stored && options_.attention == Attention::kFused)
         return make_error(ErrorKind::kUnsupported,
                           "no fused cuda kernel serves {}; there are attention_decode_kernel for "
                           "fp16 and bf16, and `--attention materialize` for quantized formats",
                           format->to_string());
-      if (format->quantized() && options_.launch == Launch::kGraph)
+      if (stored && options_.launch == Launch::kGraph)
         return make_error(ErrorKind::kUnsupported,
                           "{} under `--attention materialize` runs one launch at a time; use "
                           "`--launch eager`",
@@ -109,11 +109,16 @@ Result<void> CudaBackend::check_formats(const CacheRequest& request) const {
                           "not in {}",
                           dtype_name(options_.cache), dtype_name(format->dtype));
     }
-  if (options_.attention == Attention::kMaterialize && options_.launch == Launch::kGraph)
+  if (holding() == KvHolding::kMaterialize && options_.launch == Launch::kGraph)
     return make_error(ErrorKind::kUnsupported,
                       "`--attention materialize` runs one launch at a time; use `--launch eager`, "
                       "or `--attention fused --launch graph`");
   return {};
+}
+
+KvHolding CudaBackend::holding() const {
+  if (options_.keep_decoded) return KvHolding::kDecoded;
+  return options_.attention == Attention::kMaterialize ? KvHolding::kMaterialize : KvHolding::kNone;
 }
 
 Result<void> CudaBackend::reserve(const CacheRequest& request) {
@@ -139,8 +144,8 @@ Result<void> CudaBackend::reserve(const CacheRequest& request) {
 Result<void> CudaBackend::try_reserve(const CacheRequest& request) {
   const ModelConfig& c = config();
   request_ = request;
-  KVTOLL_TRY(const MemorySplit planned, kv_.plan({request, options_.cache, c.kv_heads, c.head_dim,
-                                                  options_.attention == Attention::kMaterialize}));
+  KVTOLL_TRY(const MemorySplit planned,
+             kv_.plan({request, options_.cache, c.kv_heads, c.head_dim, holding()}));
   const int items = request.slots * c.kv_heads * ((c.gqa() + 7) / 8);
   const int64_t partial =
       int64_t{8} * c.head_dim * std::max(device_.multiprocessors * kMaxAttentionWaves, items);

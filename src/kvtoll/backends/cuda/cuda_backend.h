@@ -67,6 +67,7 @@ class CudaBackend final : public Backend {
   };
 
   Result<void> try_reserve(const CacheRequest& request);
+  KvHolding holding() const;
   Result<void> check_formats(const CacheRequest& request) const;
 
   // steps.cc
@@ -75,24 +76,37 @@ class CudaBackend final : public Backend {
   void upload_rows(const StepInput& input);
   void run_ops();
   Result<void> replay_or_capture();
-  void finish_decode();
+  Result<void> finish_decode();
 
   // prompts.cc
   Result<void> run_prompts(const StepInput& input);
   Result<void> prompt_layers(const Prompt& prompt);
-  void prompt_qkv(const Prompt& prompt, int layer, int offset, int rows);
-  void prompt_queries(const Prompt& prompt, int layer, int offset, int rows);
+  RopeParams prompt_places(int layer) const;
+  void prompt_qkv(const Prompt& prompt, int layer, int offset, int rows, RopeParams places);
   void prompt_attention(const Prompt& prompt, int layer, int offset, int rows);
   Result<void> prompt_layer(const Prompt& prompt, int layer);
   void prompt_rest(int layer, int offset, int rows);
-  Result<void> prompt_store(const Prompt& prompt, int layer, bool read_back);
+  Result<void> prompt_store(const Prompt& prompt, int layer, bool back);
   void lm_head_rows(const float* x, int rows, int first_logit_row);
 
-  // materialize.cc
+  // stores.cc
   KvRun kv_run(int layer);
-  Result<void> join_tensor(int layer, const TensorMemory& tensor, int row, void* read);
-  Result<void> store_tensor(int layer, const TensorMemory& tensor, int slot, const void* read,
+  Result<KvDeviceLayout> layout_of(const TensorMemory& tensor, int64_t tokens) const;
+  bool appends(const TensorMemory& tensor) const;  // whether a flush writes only its own tokens
+  void quantize_store(int layer, const KvDeviceLayout& layout, const void* x, int64_t tokens,
+                      const StoreMemory& store);
+  void dequantize_store(int layer, const KvDeviceLayout& layout, const StoreMemory& store);
+  // x: [kv_head, max_tokens, dim]. Positions [from, tokens) of x become the last ones of a store
+  // that then has `tokens`; all of them where the store is rewritten as a whole.
+  Result<void> store_tensor(int layer, const TensorMemory& tensor, int slot, const void* x,
                             int64_t tokens, int64_t from);
+  // The same, and x then holds what the store gives back.
+  Result<void> quantize_in_place(int layer, const TensorMemory& tensor, int slot, void* x,
+                                 int64_t tokens, int64_t from);
+  Result<void> flush_decoded();
+
+  // materialize.cc
+  Result<void> join_tensor(int layer, const TensorMemory& tensor, int row, void* read);
   Result<void> attend_materialized(int layer);
 
   // ops.cc
@@ -107,10 +121,10 @@ class CudaBackend final : public Backend {
   // The products of a layer in order, and the one that follows one of them, for gemv.h.
   enum class Stage { kQkv, kOutput, kGateUp, kDown };
   NextWeights next_weights(int layer, Stage stage) const;
+  // Attention reads keys and values where they lie.
+  bool in_place() const { return holding() != KvHolding::kMaterialize; }
   // RoPE and the append happen in the epilogue of the q, k, v product.
-  bool rope_in_product() const {
-    return row_count_ == 1 && !config().qk_norm && options_.attention == Attention::kFused;
-  }
+  bool rope_in_product() const { return row_count_ == 1 && !config().qk_norm && in_place(); }
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   BackendOptions options_;

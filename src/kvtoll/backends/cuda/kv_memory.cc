@@ -23,13 +23,14 @@ int KvMemory::schedule_of(int residual) {
 void KvMemory::plan_tensor(TensorMemory& t, const StoreBytes& bytes) {
   const CacheRequest& c = request_.cache;
   const int64_t token = int64_t(request_.kv_heads) * request_.head_dim * 2;
-  t.payload_stride = t.format.quantized() ? align16(bytes.payload.value) : c.max_tokens * token;
+  t.whole = !t.format.quantized() || request_.holding == KvHolding::kDecoded;
+  t.payload_stride = t.whole ? c.max_tokens * token : align16(bytes.payload.value);
   payload_.add(&t.payload, c.slots * t.payload_stride);
-  if (!t.format.quantized()) return;
+  const int length = t.format.residual.value_or(c.residual_length);
+  if (t.format.quantized()) t.schedule = schedule_of(length);
+  if (t.whole) return;
   t.scale_stride = 2 * align16(bytes.scales.value / 2);
   scales_.add(&t.scales, c.slots * t.scale_stride);
-  const int length = t.format.residual.value_or(c.residual_length);
-  t.schedule = schedule_of(length);
   t.window = std::max(length, 2);  // the token that completes it is there while attention reads
   residual_.add(&t.residual, c.slots * t.window * token);
 }
@@ -38,7 +39,8 @@ Result<MemorySplit> KvMemory::plan(const KvMemoryRequest& request) {
   request_ = request;
   const CacheRequest& c = request.cache;
   tensors_.assign(2 * c.layers.size(), {});
-  int64_t scratch = 0;
+  Bytes scratch;
+  StoreBytes largest;
   // Stores are sized for whole groups of positions, so that every length up to it fits.
   const int64_t most = (c.max_tokens + 63) / 64 * 64;
   for (size_t i = 0; i < tensors_.size(); ++i) {
@@ -50,20 +52,13 @@ Result<MemorySplit> KvMemory::plan(const KvMemoryRequest& request) {
           const KvDeviceLayout layout,
           kv_device_layout(t.format, request.dtype, request.kv_heads, request.head_dim, most));
       bytes = layout.bytes();
-      scratch = std::max(
-          {scratch, kv_quantize_workspace(layout).value, kv_dequantize_scratch(layout).value});
+      scratch = std::max({scratch, kv_quantize_workspace(layout), kv_dequantize_scratch(layout)});
+      largest.payload = std::max(largest.payload, bytes.payload);
+      largest.scales = std::max(largest.scales, bytes.scales);
     }
     plan_tensor(t, bytes);
   }
-  if (request.materialize) {
-    const int64_t token = int64_t(request.kv_heads) * request.head_dim * 2;
-    workspace_.add(&read_k_, c.slots * c.max_tokens * token);
-    workspace_.add(&read_v_, c.slots * c.max_tokens * token);
-    if (any_quantized()) {
-      workspace_.add(&dequantized_, most * token);
-      workspace_.add(&scratch_, scratch);
-    }
-  }
+  plan_workspace(most, scratch, largest);
   workspace_.add(&starts_, std::max<int64_t>(1, int64_t(residuals_.size()) * c.slots) * 4);
   for (int residual : residuals_)
     for (int slot = 0; slot < c.slots; ++slot) schedules_.emplace_back(residual);
@@ -75,9 +70,25 @@ Result<MemorySplit> KvMemory::plan(const KvMemoryRequest& request) {
   return split;
 }
 
+void KvMemory::plan_workspace(int64_t most_tokens, Bytes scratch, const StoreBytes& largest) {
+  const CacheRequest& c = request_.cache;
+  const int64_t token = int64_t(request_.kv_heads) * request_.head_dim * 2;
+  if (request_.holding == KvHolding::kMaterialize) {
+    workspace_.add(&read_k_, c.slots * c.max_tokens * token);
+    workspace_.add(&read_v_, c.slots * c.max_tokens * token);
+  }
+  if (!any_quantized()) return;
+  workspace_.add(&dequantized_, most_tokens * token);
+  workspace_.add(&scratch_, scratch.value);
+  if (request_.holding != KvHolding::kDecoded) return;
+  workspace_.add(&passing_.codes, largest.payload.value);
+  workspace_.add(&passing_.scale, largest.scales.value / 2);
+  workspace_.add(&passing_.offset, largest.scales.value / 2);
+}
+
 Result<void> KvMemory::allocate(DeviceMemory& memory) {
   KVTOLL_TRY(payload_memory_, payload_.allocate(memory, MemoryTag::kKvPayload));
-  if (any_quantized()) {
+  if (scales_.bytes().value > 0) {
     KVTOLL_TRY(scales_memory_, scales_.allocate(memory, MemoryTag::kKvScales));
     KVTOLL_TRY(residual_memory_, residual_.allocate(memory, MemoryTag::kKvResidual));
   }
@@ -88,18 +99,23 @@ Result<void> KvMemory::allocate(DeviceMemory& memory) {
 
 CacheView KvMemory::rows(int layer) const {
   const TensorMemory &k = key(layer), &v = value(layer);
-  CacheView view{k.schedule < 0 ? k.payload : k.residual,
-                 v.schedule < 0 ? v.payload : v.residual,
-                 k.schedule < 0 ? request_.cache.max_tokens : k.window,
-                 request_.kv_heads,
-                 request_.head_dim,
-                 v.schedule < 0 ? request_.cache.max_tokens : v.window};
-  return view;
+  return {k.whole ? k.payload : k.residual,
+          v.whole ? v.payload : v.residual,
+          k.whole ? request_.cache.max_tokens : k.window,
+          request_.kv_heads,
+          request_.head_dim,
+          v.whole ? request_.cache.max_tokens : v.window};
 }
 
 CacheView KvMemory::read() const {
   return {read_k_,           read_v_,           request_.cache.max_tokens,
           request_.kv_heads, request_.head_dim, request_.cache.max_tokens};
+}
+
+StoreMemory KvMemory::store(const TensorMemory& t, int slot) const {
+  if (t.whole) return passing_;
+  char* scale = t.scales + slot * t.scale_stride;
+  return {t.payload + slot * t.payload_stride, scale, scale + t.scale_stride / 2};
 }
 
 char* KvMemory::window(const TensorMemory& t, int slot) const {

@@ -4,6 +4,8 @@
 // formats hold all tokens in the cache's dtype; quantized ones hold a store (codes, scales,
 // offsets) and a window of exact tokens, with Hugging Face's schedule (cache/schedule.h). What
 // attention needs under `materialize` is put together in read buffers, as the real cache does.
+// Decoded (BackendOptions::keep_decoded), a quantized tensor lies as an exact one would: its stored
+// positions hold what the store gave back, and no store is kept.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -21,19 +23,33 @@ namespace kvtoll::cuda {
 // One tensor of one layer, all slots.
 struct TensorMemory {
   KvFormat format;
-  int window = 0;            // quantized: exact tokens a slot has room for
+  bool whole = true;         // all positions lie in payload, in the cache's dtype: exact or decoded
+  int window = 0;            // otherwise: exact tokens a slot has room for
   char* payload = nullptr;   // [slots] of payload_stride bytes: codes, or exact values
   char* scales = nullptr;    // [slots] of scale_stride bytes: scale, then offset
   char* residual = nullptr;  // [slots, kv_heads, window, dim]
   int64_t payload_stride = 0, scale_stride = 0;
-  int schedule = -1;  // index into KvMemory's schedules; -1: exact
+  int schedule = -1;  // index into KvMemory's schedules; -1: never quantized
+  bool quantized() const { return schedule >= 0; }
+};
+
+// One sequence's store of one tensor.
+struct StoreMemory {
+  char *codes = nullptr, *scale = nullptr, *offset = nullptr;
+};
+
+// How quantized tensors are held.
+enum class KvHolding : uint8_t {
+  kNone,         // there are none: exact formats, read in place
+  kMaterialize,  // stores and windows; read buffers for a step's rows
+  kDecoded       // as exact ones, quantized and read back in place
 };
 
 struct KvMemoryRequest {
   CacheRequest cache;
   DType dtype = DType::kF16;
   int kv_heads = 0, head_dim = 0;
-  bool materialize = false;
+  KvHolding holding = KvHolding::kNone;
 };
 
 class KvMemory {
@@ -44,26 +60,29 @@ class KvMemory {
   Result<void> allocate(DeviceMemory& memory);
 
   bool any_quantized() const { return !residuals_.empty(); }
+  bool decoded() const { return request_.holding == KvHolding::kDecoded; }
   const TensorMemory& key(int layer) const { return tensors_[static_cast<size_t>(2 * layer)]; }
   const TensorMemory& value(int layer) const {
     return tensors_[static_cast<size_t>(2 * layer + 1)];
   }
+  // Whether attention can read a layer where it lies, prompts included.
+  bool whole(int layer) const { return key(layer).whole && value(layer).whole; }
 
-  // Exact K and V of a layer, by slot: all tokens, or (quantized) the residual windows.
+  // Exact K and V of a layer, by slot: all tokens, or (stores) the residual windows.
   CacheView rows(int layer) const;
   // Materialized K and V of the layer at hand, by row: [rows][kv_head][max_tokens][dim].
   CacheView read() const;
   void* dequantized() const { return dequantized_; }  // [kv_head, tokens, dim] of one tensor
   void* scratch() const { return scratch_; }
-  // Device array [slots]: position of the first token in the residual window; null when exact.
+  // Device array [slots]: position of the first token in the residual window; null when whole.
   const int* starts(const TensorMemory& tensor) const {
-    return tensor.schedule < 0 ? nullptr : starts_ + tensor.schedule * request_.cache.slots;
+    return tensor.whole ? nullptr : starts_ + tensor.schedule * request_.cache.slots;
   }
   CacheSchedule& schedule(const TensorMemory& tensor, int slot) {
     return schedules_[static_cast<size_t>(tensor.schedule * request_.cache.slots + slot)];
   }
-  char* codes(const TensorMemory& t, int slot) const { return t.payload + slot * t.payload_stride; }
-  char* scale(const TensorMemory& t, int slot) const { return t.scales + slot * t.scale_stride; }
+  // Decoded: the one store through which all pass.
+  StoreMemory store(const TensorMemory& t, int slot) const;
   char* window(const TensorMemory& t, int slot) const;
   char* exact(const TensorMemory& t, int slot) const { return t.payload + slot * t.payload_stride; }
 
@@ -75,6 +94,7 @@ class KvMemory {
 
  private:
   void plan_tensor(TensorMemory& tensor, const StoreBytes& bytes);
+  void plan_workspace(int64_t most_tokens, Bytes scratch, const StoreBytes& largest);
   int schedule_of(int residual);
   void upload_starts(int slot, cudaStream_t stream);
 
@@ -85,6 +105,7 @@ class KvMemory {
   Slab payload_, scales_, residual_, workspace_;
   DeviceBuffer payload_memory_, scales_memory_, residual_memory_, workspace_memory_;
   char *read_k_ = nullptr, *read_v_ = nullptr;
+  StoreMemory passing_;  // decoded
   char *dequantized_ = nullptr, *scratch_ = nullptr;
   int* starts_ = nullptr;  // [residuals, slots]
 };

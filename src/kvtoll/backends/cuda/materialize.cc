@@ -7,12 +7,6 @@
 
 namespace kvtoll::cuda {
 
-KvRun CudaBackend::kv_run(int layer) {
-  return [this, layer](const KvOp& op, const std::function<void()>& launch) {
-    log_.run({op.kernel, {op.bytes}, layer}, launch);
-  };
-}
-
 // What attention sees of one tensor of one row, into its read buffer.
 Result<void> CudaBackend::join_tensor(int layer, const TensorMemory& tensor, int row, void* read) {
   const ModelConfig& c = config();
@@ -23,7 +17,7 @@ Result<void> CudaBackend::join_tensor(int layer, const TensorMemory& tensor, int
   p.out_head_stride = capacity * dim;
   p.kv_heads = c.kv_heads;
   p.dim = c.head_dim;
-  if (tensor.schedule < 0) {
+  if (tensor.whole) {
     p.parts[0] = {kv_.exact(tensor, slot), length(slot) + 1, capacity * dim};
     kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
     return {};
@@ -31,37 +25,12 @@ Result<void> CudaBackend::join_tensor(int layer, const TensorMemory& tensor, int
   const CacheSchedule& schedule = kv_.schedule(tensor, slot);
   const int64_t stored = schedule.stored();
   if (stored > 0) {
-    KVTOLL_TRY(const KvDeviceLayout layout,
-               kv_device_layout(tensor.format, options_.cache, c.kv_heads, c.head_dim, stored));
-    char* scale = kv_.scale(tensor, slot);
-    kv_device_dequantize(layout,
-                         {kv_.codes(tensor, slot), scale, scale + tensor.scale_stride / 2,
-                          kv_.dequantized(), kv_.scratch()},
-                         stream_.get(), kv_run(layer));
+    KVTOLL_TRY(const KvDeviceLayout layout, layout_of(tensor, stored));
+    dequantize_store(layer, layout, kv_.store(tensor, slot));
   }
   p.parts[0] = {kv_.dequantized(), stored, stored * dim};
   p.parts[1] = {kv_.window(tensor, slot), schedule.residual() + 1, tensor.window * dim};
   kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
-  return {};
-}
-
-// Quantizes what a read buffer holds, from position `from` on, as the last tokens of a store that
-// then has `tokens`.
-Result<void> CudaBackend::store_tensor(int layer, const TensorMemory& tensor, int slot,
-                                       const void* read, int64_t tokens, int64_t from) {
-  const ModelConfig& c = config();
-  KVTOLL_TRY(const KvDeviceLayout layout,
-             kv_device_layout(tensor.format, options_.cache, c.kv_heads, c.head_dim, tokens));
-  if (!layout.token_major || options_.flush == FlushRule::kRequantizeAll) from = 0;
-  KvQuantizeParams p;
-  p.x = static_cast<const char*>(read) + from * c.head_dim * 2;
-  p.head_stride = request_.max_tokens * c.head_dim;
-  p.tokens = tokens - from;
-  p.codes = kv_.codes(tensor, slot);
-  p.scale = kv_.scale(tensor, slot);
-  p.offset = kv_.scale(tensor, slot) + tensor.scale_stride / 2;
-  p.workspace = kv_.scratch();
-  kv_device_quantize(layout, p, stream_.get(), kv_run(layer));
   return {};
 }
 
@@ -79,7 +48,7 @@ Result<void> CudaBackend::attend_materialized(int layer) {
     const std::pair<const TensorMemory*, void*> tensors[] = {{&kv_.key(layer), read.k},
                                                              {&kv_.value(layer), read.v}};
     for (const auto& [tensor, buffer] : tensors) {
-      if (tensor->schedule < 0) continue;
+      if (tensor->whole) continue;
       const CacheSchedule& schedule = kv_.schedule(*tensor, slot);
       if (!schedule.next_flushes()) continue;
       KVTOLL_TRY_VOID(store_tensor(layer, *tensor, slot,

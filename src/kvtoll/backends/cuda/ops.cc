@@ -155,7 +155,7 @@ void CudaBackend::attend_to(int layer, const CacheView& view, bool by_row) {
 
 void CudaBackend::attend(int layer) {
   if (failure_) return;
-  if (options_.attention == Attention::kFused) return attend_to(layer, kv_.rows(layer), false);
+  if (in_place()) return attend_to(layer, kv_.rows(layer), false);
   if (const auto done = attend_materialized(layer); !done) failure_ = done.error();
 }
 

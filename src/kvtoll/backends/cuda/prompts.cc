@@ -50,27 +50,32 @@ Result<void> CudaBackend::run_prompts(const StepInput& input) {
   return {};
 }
 
-// Keys and values of a chunk: into the cache, or (materialize) into the read buffers, exact.
-void CudaBackend::prompt_qkv(const Prompt& prompt, int layer, int offset, int rows) {
+// Where a prompt's own attention finds keys and values: in the cache, or (beside stores) in the
+// read buffers.
+RopeParams CudaBackend::prompt_places(int layer) const {
+  RopeParams places;
+  places.cache = kv_.whole(layer) ? kv_.rows(layer) : kv_.read();
+  places.place = kv_.whole(layer) ? RopeParams::Place::kSlot : RopeParams::Place::kSingle;
+  return places;
+}
+
+// Queries, keys and values of a chunk; the latter two go to `places`.
+void CudaBackend::prompt_qkv(const Prompt& prompt, int layer, int offset, int rows,
+                             RopeParams places) {
   const ModelConfig& c = config();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   normalize(layer, act_.x + int64_t(offset) * c.hidden, w.attn_norm, rows);
   product("gemm_qkv", layer, w.qkv, c.q_width() + 2 * c.kv_width(), c.hidden, act_.normed, act_.qkv,
           rows, false);
-  RopeParams places;
   places.rows = {act_.row_slot + prompt.row, act_.slot_length, offset, true};
-  const bool aside = kv_.key(layer).schedule >= 0 || kv_.value(layer).schedule >= 0;
-  places.cache = aside ? kv_.read() : kv_.rows(layer);
-  places.place = aside ? RopeParams::Place::kSingle : RopeParams::Place::kSlot;
   rope(layer, places, w.qkv_bias, rows);
 }
 
 void CudaBackend::prompt_attention(const Prompt& prompt, int layer, int offset, int rows) {
   const ModelConfig& c = config();
-  const bool aside = kv_.key(layer).schedule >= 0 || kv_.value(layer).schedule >= 0;
-  const CacheView view = aside ? kv_.read() : kv_.rows(layer);
+  const CacheView view = prompt_places(layer).cache;
   const int64_t slot =
-      aside ? 0 : int64_t(prompt.slot) * c.kv_heads * view.capacity * c.head_dim * 2;
+      kv_.whole(layer) ? int64_t(prompt.slot) * c.kv_heads * view.capacity * c.head_dim * 2 : 0;
   PrefillParams p;
   p.q = act_.q;
   p.k = static_cast<const char*>(view.k) + slot;
@@ -105,37 +110,31 @@ void CudaBackend::prompt_rest(int layer, int offset, int rows) {
   bias_add(layer, w.down_bias, x, rows, c.hidden);
 }
 
-// The prompt's keys and values, in the read buffers until now, go where their formats keep them.
-// read_back: the read buffers then hold what the stores give back.
-Result<void> CudaBackend::prompt_store(const Prompt& prompt, int layer, bool read_back) {
+// The prompt's keys and values, in the read buffers or in place until now, go where their formats
+// keep them. back: where they were then holds what the stores give back.
+Result<void> CudaBackend::prompt_store(const Prompt& prompt, int layer, bool back) {
   const ModelConfig& c = config();
   const CacheView read = kv_.read();
   const std::pair<const TensorMemory*, void*> tensors[] = {{&kv_.key(layer), read.k},
                                                            {&kv_.value(layer), read.v}};
   for (const auto& [tensor, buffer] : tensors) {
-    KvConcatParams p;
-    p.kv_heads = c.kv_heads;
-    p.dim = c.head_dim;
-    p.out_head_stride = request_.max_tokens * c.head_dim;
-    if (tensor->schedule < 0) {  // exact beside a quantized one
+    if (kv_.whole(layer)) {  // decoded, or exact beside it
+      if (tensor->quantized())
+        KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, prompt.slot,
+                                          kv_.exact(*tensor, prompt.slot), prompt.tokens, 0));
+    } else if (tensor->whole) {  // exact beside a store
+      KvConcatParams p;
+      p.kv_heads = c.kv_heads;
+      p.dim = c.head_dim;
       p.parts[0] = {buffer, prompt.tokens, request_.max_tokens * c.head_dim};
       p.out = kv_.exact(*tensor, prompt.slot);
+      p.out_head_stride = request_.max_tokens * c.head_dim;
       kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
-      continue;
+    } else if (back) {
+      KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, prompt.slot, buffer, prompt.tokens, 0));
+    } else {
+      KVTOLL_TRY_VOID(store_tensor(layer, *tensor, prompt.slot, buffer, prompt.tokens, 0));
     }
-    KVTOLL_TRY_VOID(store_tensor(layer, *tensor, prompt.slot, buffer, prompt.tokens, 0));
-    if (!read_back) continue;
-    KVTOLL_TRY(
-        const KvDeviceLayout layout,
-        kv_device_layout(tensor->format, options_.cache, c.kv_heads, c.head_dim, prompt.tokens));
-    char* scale = kv_.scale(*tensor, prompt.slot);
-    kv_device_dequantize(layout,
-                         {kv_.codes(*tensor, prompt.slot), scale, scale + tensor->scale_stride / 2,
-                          kv_.dequantized(), kv_.scratch()},
-                         stream_.get(), kv_run(layer));
-    p.parts[0] = {kv_.dequantized(), prompt.tokens, prompt.tokens * c.head_dim};
-    p.out = buffer;
-    kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
   }
   return {};
 }
@@ -144,39 +143,26 @@ Result<void> CudaBackend::prompt_store(const Prompt& prompt, int layer, bool rea
 // queries of each chunk are made a second time.
 Result<void> CudaBackend::prompt_layer(const Prompt& prompt, int layer) {
   const auto n = static_cast<int>(prompt.tokens);
-  const bool quantized = kv_.key(layer).schedule >= 0 || kv_.value(layer).schedule >= 0;
+  const bool quantized = kv_.key(layer).quantized() || kv_.value(layer).quantized();
   const bool read_back = quantized && options_.prefill == Prefill::kQuantized;
+  RopeParams places = prompt_places(layer);
   if (read_back) {
     for (int offset = 0; offset < n; offset += act_.chunk)
-      prompt_qkv(prompt, layer, offset, std::min(act_.chunk, n - offset));
+      prompt_qkv(prompt, layer, offset, std::min(act_.chunk, n - offset), places);
     KVTOLL_TRY_VOID(prompt_store(prompt, layer, true));
+    // The keys and values of the second time go where nobody reads them.
+    places.cache = {kv_.dequantized(), kv_.dequantized(), request_.max_tokens,
+                    config().kv_heads, config().head_dim, request_.max_tokens};
+    places.place = RopeParams::Place::kSingle;
   }
   for (int offset = 0; offset < n; offset += act_.chunk) {
     const int rows = std::min(act_.chunk, n - offset);
-    if (!read_back)
-      prompt_qkv(prompt, layer, offset, rows);
-    else
-      prompt_queries(prompt, layer, offset, rows);
+    prompt_qkv(prompt, layer, offset, rows, places);
     prompt_attention(prompt, layer, offset, rows);
     prompt_rest(layer, offset, rows);
   }
   if (quantized && !read_back) return prompt_store(prompt, layer, false);
   return {};
-}
-
-// The queries of a chunk again; its keys and values go where nobody reads them.
-void CudaBackend::prompt_queries(const Prompt& prompt, int layer, int offset, int rows) {
-  const ModelConfig& c = config();
-  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  normalize(layer, act_.x + int64_t(offset) * c.hidden, w.attn_norm, rows);
-  product("gemm_qkv", layer, w.qkv, c.q_width() + 2 * c.kv_width(), c.hidden, act_.normed, act_.qkv,
-          rows, false);
-  RopeParams places;
-  places.rows = {act_.row_slot + prompt.row, act_.slot_length, offset, true};
-  places.cache = {kv_.dequantized(), kv_.dequantized(), request_.max_tokens,
-                  c.kv_heads,        c.head_dim,        request_.max_tokens};
-  places.place = RopeParams::Place::kSingle;
-  rope(layer, places, w.qkv_bias, rows);
 }
 
 Result<void> CudaBackend::prompt_layers(const Prompt& prompt) {

@@ -85,7 +85,7 @@ Result<bool> CudaBackend::begin_decode(const StepInput& input) {
                              row_count_});
   if (options_.launch == Launch::kEager) return true;
   KVTOLL_TRY_VOID(replay_or_capture());
-  finish_decode();
+  KVTOLL_TRY_VOID(finish_decode());
   return false;
 }
 
@@ -135,20 +135,26 @@ Result<void> CudaBackend::replay_or_capture() {
   return {};
 }
 
-void CudaBackend::finish_decode() {
+Result<void> CudaBackend::finish_decode() {
+  if (kv_.decoded() && !failure_) {
+    try {
+      if (const auto flushed = flush_decoded(); !flushed) failure_ = flushed.error();
+    } catch (const CudaError& error) {
+      scope_.reset();
+      return machine_error("{}", error.what());
+    }
+  }
   for (int i = 0; i < row_count_; ++i) {
     const int slot = rows_[static_cast<size_t>(i)];
     ++lengths_[static_cast<size_t>(slot)];
     flushed_ = kv_.advance(slot, 0, stream_.get()) || flushed_;
   }
   scope_.reset();
-}
-
-Result<void> CudaBackend::end_step() {
-  finish_decode();
   if (const auto failed = log_.take_failure()) return machine_error("{}", *failed);
   if (failure_) return tl::unexpected<Error>(*failure_);
   return {};
 }
+
+Result<void> CudaBackend::end_step() { return finish_decode(); }
 
 }  // namespace kvtoll::cuda

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The kvtoll authors
+// SPDX-License-Identifier: Apache-2.0
+// Into the stores of quantized tensors and out of them again, and the flush of a decoded cache,
+// where both happen in place.
+#include <algorithm>
+
+#include "kvtoll/backends/cuda/cuda_backend.h"
+#include "kvtoll/formats/token_store.h"
+
+namespace kvtoll::cuda {
+
+KvRun CudaBackend::kv_run(int layer) {
+  return [this, layer](const KvOp& op, const std::function<void()>& launch) {
+    log_.run({op.kernel, {op.bytes}, layer}, launch);
+  };
+}
+
+Result<KvDeviceLayout> CudaBackend::layout_of(const TensorMemory& tensor, int64_t tokens) const {
+  return kv_device_layout(tensor.format, options_.cache, config().kv_heads, config().head_dim,
+                          tokens);
+}
+
+bool CudaBackend::appends(const TensorMemory& tensor) const {
+  return options_.flush == FlushRule::kAppend &&
+         groups_inside_vector(tensor.format, config().kv_heads, config().head_dim);
+}
+
+void CudaBackend::quantize_store(int layer, const KvDeviceLayout& layout, const void* x,
+                                 int64_t tokens, const StoreMemory& store) {
+  KvQuantizeParams p;
+  p.x = x;
+  p.head_stride = request_.max_tokens * config().head_dim;
+  p.tokens = tokens;
+  p.codes = store.codes;
+  p.scale = store.scale;
+  p.offset = store.offset;
+  p.workspace = kv_.scratch();
+  p.stop = kv_.decoded() ? SolverStop::kDevice : SolverStop::kHost;
+  kv_device_quantize(layout, p, stream_.get(), kv_run(layer));
+}
+
+void CudaBackend::dequantize_store(int layer, const KvDeviceLayout& layout,
+                                   const StoreMemory& store) {
+  kv_device_dequantize(layout,
+                       {store.codes, store.scale, store.offset, kv_.dequantized(), kv_.scratch()},
+                       stream_.get(), kv_run(layer));
+}
+
+Result<void> CudaBackend::store_tensor(int layer, const TensorMemory& tensor, int slot,
+                                       const void* read, int64_t tokens, int64_t from) {
+  KVTOLL_TRY(const KvDeviceLayout layout, layout_of(tensor, tokens));
+  if (!appends(tensor)) from = 0;
+  const char* x = static_cast<const char*>(read) + from * config().head_dim * 2;
+  quantize_store(layer, layout, x, tokens - from, kv_.store(tensor, slot));
+  return {};
+}
+
+Result<void> CudaBackend::quantize_in_place(int layer, const TensorMemory& tensor, int slot,
+                                            void* buffer, int64_t tokens, int64_t from) {
+  const ModelConfig& c = config();
+  KVTOLL_TRY(KvDeviceLayout layout, layout_of(tensor, tokens));
+  if (!appends(tensor)) from = 0;
+  if (from > 0) layout = layout.part(tokens - from);
+  char* x = static_cast<char*>(buffer) + from * c.head_dim * 2;
+  const StoreMemory store = kv_.store(tensor, slot);
+  quantize_store(layer, layout, x, tokens - from, store);
+  dequantize_store(layer, layout, store);
+  KvConcatParams p;
+  p.parts[0] = {kv_.dequantized(), tokens - from, (tokens - from) * c.head_dim};
+  p.out = x;
+  p.out_head_stride = request_.max_tokens * c.head_dim;
+  p.kv_heads = c.kv_heads;
+  p.dim = c.head_dim;
+  kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
+  return {};
+}
+
+// Attention of the whole step has seen the exact tokens; a layer's flush concerns later steps only.
+Result<void> CudaBackend::flush_decoded() {
+  for (int row = 0; row < row_count_; ++row) {
+    const int slot = rows_[static_cast<size_t>(row)];
+    if (!kv_.next_flushes(slot)) continue;
+    for (int layer = 0; layer < config().layers; ++layer)
+      for (const TensorMemory* tensor : {&kv_.key(layer), &kv_.value(layer)}) {
+        if (!tensor->quantized()) continue;
+        const CacheSchedule& schedule = kv_.schedule(*tensor, slot);
+        if (!schedule.next_flushes()) continue;
+        KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, slot, kv_.exact(*tensor, slot),
+                                          schedule.length() + 1, schedule.stored()));
+      }
+  }
+  return {};
+}
+
+}  // namespace kvtoll::cuda
