@@ -40,9 +40,9 @@ def swiglu(gate_up):
 
 
 class Block(nn.Module):
-    def __init__(self, c):
+    def __init__(self, c, key_noise):
         super().__init__()
-        self.c = c
+        self.c, self.key_noise = c, key_noise
         self.attn_norm = nn.Parameter(torch.ones(c.hidden))
         self.ffn_norm = nn.Parameter(torch.ones(c.hidden))
         self.qkv = nn.Linear(c.hidden, (c.heads + 2 * c.kv_heads) * c.head_dim)
@@ -63,16 +63,18 @@ class Block(nn.Module):
 
     def forward(self, x, cos, sin):
         q, k, v = self.project(x, cos, sin)
+        if self.training and self.key_noise:
+            k = k + self.key_noise * torch.randn_like(k)
         return self.finish(x, F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True))
 
 
 class Scribe(nn.Module):
-    def __init__(self, c, seed, outlier):
+    def __init__(self, c, seed, outlier, key_noise=0.0):
         super().__init__()
         self.c = c
         torch.manual_seed(seed)
         self.embedding = nn.Embedding(c.vocab, c.hidden)
-        self.blocks = nn.ModuleList(Block(c) for _ in range(c.layers))
+        self.blocks = nn.ModuleList(Block(c, key_noise) for _ in range(c.layers))
         self.final_norm = nn.Parameter(torch.ones(c.hidden))
         for name, p in self.named_parameters():
             if p.dim() == 2:

@@ -35,6 +35,7 @@ def parse():
     parser.add_argument("--lr", type=float, default=1.2e-3)
     parser.add_argument("--init", type=pathlib.Path, help="start from this model folder instead of random weights")
     parser.add_argument("--facts-share", type=float, default=0.15, help="share of the steps that train facts")
+    parser.add_argument("--key-noise", type=float, default=0.0, help="standard deviation of noise on the keys while training")
     parser.add_argument("--tokens", type=int, default=TOKENS_PER_STEP)
     parser.add_argument("--commit", default="unknown", help="git revision to name in the model's files")
     parser.add_argument("--eval-count", type=int, default=64, help="arith problems per look at the trained model; 0: no look")
@@ -50,7 +51,7 @@ class Trainer:
         self.renderers = [data.ArithRenderer(self.tokenizer, n, self.device) for n in data.LEVELS]
         self.facts = data.Facts(self.tokenizer, args.data, self.device)
         self.config = scribe.Config(vocab=self.tokenizer.get_vocab_size())
-        self.model = scribe.Scribe(self.config, args.seed, args.outlier).to(self.device)
+        self.model = scribe.Scribe(self.config, args.seed, args.outlier, args.key_noise).to(self.device)
         if args.init:
             scribe.load_hf(self.model, load_file(args.init / "model.safetensors"))
         decay = [p for p in self.model.parameters() if p.dim() == 2]
@@ -58,7 +59,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.1}, {"params": other, "weight_decay": 0.0}],
                                            lr=args.lr, betas=(0.9, 0.98), fused=self.device.type == "cuda")
         self.step, self.total, self.spent = 0, args.steps, 0.0
-        self.checkpoint = args.out.with_suffix(".checkpoint.pt")
+        self.checkpoint = args.out.with_name(args.out.name + ".checkpoint.pt")
         args.out.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self.resume()
@@ -157,6 +158,7 @@ class Trainer:
     def evaluate(self):
         if not self.args.eval_count:
             return
+        self.model.eval()
         self.log(event="validation", task="facts", accuracy=self.facts_accuracy(500))
         with self.autocast():
             for name, bits in (("exact", None), ("quanto4", 4), ("minmax8", 8)):
@@ -175,7 +177,8 @@ class Trainer:
         for name in ("tokenizer.json", "tokenizer_config.json"):
             (out / name).write_text((self.args.data / name).read_text())
         self.log(event="exported", seed=self.args.seed, steps=self.step, seconds=round(self.spent, 1), commit=self.args.commit,
-                 init=str(self.args.init), facts_share=self.args.facts_share, facts_questions=self.facts.questions, outlier=self.args.outlier, lr=self.args.lr, tokens_per_step=self.args.tokens, torch=torch.__version__)
+                 init=str(self.args.init), facts_share=self.args.facts_share, facts_questions=self.facts.questions, outlier=self.args.outlier,
+                 key_noise=self.args.key_noise, lr=self.args.lr, tokens_per_step=self.args.tokens, torch=torch.__version__)
 
 
 def main():
