@@ -131,6 +131,26 @@ class CudaDecode : public testing::TestWithParam<Case> {
 // relative, each), accumulated over two layers of random weights; sums are fp32 on both sides.
 double budget(DType dtype) { return dtype == DType::kF16 ? 4e-3 : 3e-2; }
 
+// The second half of a prompt, behind a first half that an earlier prompt left in the slot.
+TEST_P(CudaDecode, ARewoundSlotGoesOnLikeAFreshOne) {
+  const Case& c = GetParam();
+  const auto cuda = open("cuda", c, true);
+  ASSERT_TRUE(cuda);
+  const std::vector<int32_t> prompt = prompt_of(c.prompt, 0);
+  const SlotTokens whole[] = {{0, 0, prompt}};
+  ASSERT_TRUE(run_step(*cuda, {.slots = whole, .prefill = true}));
+  const auto row = cuda->logits(0);
+  const std::vector<float> fresh(row.begin(), row.end());
+  const SlotTokens next[] = {{0, c.prompt, {}}};
+  ASSERT_TRUE(run_step(*cuda, {.slots = next}));
+  cuda->rewind(0, c.prompt / 2);
+  ASSERT_EQ(cuda->length(0), c.prompt / 2);
+  const SlotTokens rest[] = {{0, c.prompt / 2, std::span(prompt).subspan(prompt.size() / 2)}};
+  ASSERT_TRUE(run_step(*cuda, {.slots = rest, .prefill = true}));
+  EXPECT_LE(relative_error(cuda->logits(0), fresh), budget(c.dtype));
+  EXPECT_EQ(cuda->length(0), c.prompt);
+}
+
 TEST_P(CudaDecode, LogitsAreTheCpus) {
   const Case& c = GetParam();
   auto cpu = open("cpu", c, false), cuda = open("cuda", c, c.batch % 2 == 1);

@@ -116,6 +116,45 @@ TEST(Session, SamplingDependsOnSeedAndIndexOnly) {
   EXPECT_NE(Session(*backend).generate(prompts()[6], options)->tokens, one[6]);
 }
 
+// Tokens of each prefill.
+class PrefillRecorder final : public trace::Sink {
+ public:
+  void begin_step(const trace::Step& step) override {
+    if (step.kind == trace::StepKind::kPrefill) computed.push_back(step.tokens);
+  }
+  void end_step() override {}
+  void begin_op(const trace::Op&) override {}
+  void end_op() override {}
+  void replayed_op(const trace::Op&) override {}
+  std::vector<int64_t> computed;
+};
+
+// What a prompt shares with the one before it in its slot is not computed again, and changes
+// nothing.
+TEST(Session, SharedPrefixesAreComputedOnce) {
+  const std::vector<std::vector<int32_t>> asked = {
+      {1, 2, 3, 4, 5, 6}, {1, 2, 3, 9, 8}, {1, 2, 3, 9, 8}, {7, 7}, {7, 7, 1, 2}, {7}};
+  std::vector<std::vector<float>> logits[2];
+  std::vector<int32_t> tokens[2];
+  PrefillRecorder recorder;
+  for (const bool share : {false, true}) {
+    auto backend = make("fp16", 1);
+    GenerateOptions options{.max_new_tokens = 4, .share_prefixes = share};
+    options.on_logits = [&](std::span<const float> row) {
+      logits[share].emplace_back(row.begin(), row.end());
+    };
+    if (share) trace::install(&recorder);
+    ASSERT_TRUE(Session(*backend).generate_queue(asked, options, [&](size_t, const Generation& g) {
+      tokens[share].insert(tokens[share].end(), g.tokens.begin(), g.tokens.end());
+      return true;
+    }));
+    trace::install(nullptr);
+  }
+  EXPECT_EQ(recorder.computed, (std::vector<int64_t>{6, 2, 1, 2, 2, 1}));
+  EXPECT_EQ(tokens[0], tokens[1]);
+  EXPECT_EQ(logits[0], logits[1]);
+}
+
 TEST(Session, QueueStopsWhenAskedTo) {
   auto backend = make("fp32", 2);
   int done = 0;

@@ -100,6 +100,39 @@ TEST(RunEval, AReplyThatHitsTheLimitIsTruncated) {
   }
 }
 
+// The letter never reads what is stored, so nothing is; what the library refuses stays refused.
+TEST(RunEval, AShapeThatTheFormatRefusesIsUnsupported) {
+  const kvtoll::testing::TemporaryFolder folder;
+  EvalConfig config = scribe("facts", folder.path());
+  config.kv = "int3-hqq:axis=1";
+  const auto summary = run_eval(config, {});
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_EQ(summary->record.status, "unsupported");
+  EXPECT_NE(summary->record.reason.find("axis=0"), std::string::npos) << summary->record.reason;
+}
+
+TEST(RunEval, FormatsThatShareAModelAnswerAsIfAlone) {
+  const kvtoll::testing::TemporaryFolder together, alone;
+  EvalModel model;
+  const Backend* first = nullptr;
+  for (const char* kv : {"fp16", "int4-quanto", "fp16/int8-hqq"}) {
+    EvalConfig config = scribe("arith", together.path());
+    config.limit = 3;
+    config.max_new_tokens = 150;
+    config.residual = 32;
+    config.kv = kv;
+    const auto shared = run_eval(config, {}, model);
+    if (!first) first = &model.backend();
+    EXPECT_EQ(&model.backend(), first) << "the weights were loaded again";
+    config.results = alone.path();
+    const auto own = run_eval(config, {});
+    ASSERT_TRUE(shared && own);
+    ASSERT_EQ(shared->record.answers.size(), 3u);
+    for (size_t i = 0; i < 3; ++i)
+      EXPECT_EQ(shared->record.answers[i].output, own->record.answers[i].output) << kv;
+  }
+}
+
 // A sampled reply depends on its question and sample, not on what runs beside it.
 TEST(RunEval, SampledRepliesDoNotDependOnTheBatch) {
   std::vector<std::string> outputs;

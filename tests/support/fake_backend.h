@@ -54,6 +54,11 @@ class FakeBackend final : public Backend {
   }
   int slots() const override { return static_cast<int>(schedules_.size()); }
   void clear_slot(int slot) override { schedules_[static_cast<size_t>(slot)].clear(); }
+  void rewind(int slot, int64_t length) override {
+    CacheSchedule& schedule = schedules_[static_cast<size_t>(slot)];
+    schedule.clear();
+    schedule.prefill(length);
+  }
   int64_t length(int slot) const override { return schedules_[static_cast<size_t>(slot)].length(); }
 
   Result<bool> begin_step(const StepInput& input) override {

@@ -44,6 +44,7 @@ struct BackendOptions {
   bool keep_decoded = false;
   int threads = 0;  // CPU; 0: physical cores
   int device = 0;   // CUDA ordinal
+  bool operator==(const BackendOptions&) const = default;
 };
 
 struct CacheRequest {
@@ -85,8 +86,11 @@ class Backend {
   // Allocates cache, activations and workspace. Errors: kOutOfMemory with the predicted footprint
   // and what was free; kUnsupported where no kernel serves a format (names the ones that exist).
   virtual Result<void> reserve(const CacheRequest& request) = 0;
-  virtual int slots() const = 0;               // of the last reserve()
-  virtual void clear_slot(int slot) = 0;       // forget a sequence; memory stays
+  virtual int slots() const = 0;          // of the last reserve()
+  virtual void clear_slot(int slot) = 0;  // forget a sequence; memory stays
+  // Forget the tokens of a slot from `length` on. Exact caches only: a quantized store cannot give
+  // back what it was made from.
+  virtual void rewind(int slot, int64_t length) = 0;
   virtual int64_t length(int slot) const = 0;  // cached tokens
 
   // --- one step, in this order, bracketed by a trace::StepScope that the backend opens in

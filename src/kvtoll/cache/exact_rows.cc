@@ -53,6 +53,11 @@ void ExactRows::append(std::span<const float> x, int64_t n) {
   tokens_ += n;
 }
 
+void ExactRows::rewind(int64_t tokens) {
+  KVTOLL_CHECK(tokens >= 0 && tokens <= tokens_, "rewinding {} tokens to {}", tokens_, tokens);
+  tokens_ = tokens;
+}
+
 KvSegment ExactRows::view() const {
   return {data_.get(), dtype_, tokens_, capacity_ * head_dim_, head_dim_};
 }

@@ -37,6 +37,7 @@ class ExactRows {
   // x: [kv_head, n, dim]; rounds to the dtype. Grows when the capacity does not suffice.
   void append(std::span<const float> x, int64_t n);
   void clear() { tokens_ = 0; }
+  void rewind(int64_t tokens);  // keeps the first `tokens`
   KvSegment view() const;
   // The first `tokens()` positions of a head as float, out [tokens, dim].
   void read_head(int kv_head, std::span<float> out) const;

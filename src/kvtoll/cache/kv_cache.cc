@@ -78,6 +78,11 @@ void TensorCache::clear() {
   ++store_version_;
 }
 
+void TensorCache::rewind(int64_t length) {
+  KVTOLL_CHECK(!quantized(), "rewinding a {} cache", format_.to_string());
+  rows_.rewind(length);
+}
+
 Bytes TensorCache::payload_bytes() const {
   return quantized() ? store_->payload_bytes() : rows_.allocated();
 }
@@ -107,6 +112,13 @@ void KvCache::clear(int slot) {
   for (LayerCache& layer : slots_[static_cast<size_t>(slot)]) {
     layer.key.clear();
     layer.value.clear();
+  }
+}
+
+void KvCache::rewind(int slot, int64_t length) {
+  for (LayerCache& layer : slots_[static_cast<size_t>(slot)]) {
+    layer.key.rewind(length);
+    layer.value.rewind(length);
   }
 }
 

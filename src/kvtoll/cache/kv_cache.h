@@ -46,6 +46,7 @@ class TensorCache {
   std::vector<float> visible(std::span<const float> x, int64_t n) const;
 
   void clear();
+  void rewind(int64_t length);  // exact formats: forgets the positions from `length` on
   Bytes payload_bytes() const;  // exact formats: the allocated capacity
   Bytes scale_bytes() const;
   Bytes residual_bytes() const;
@@ -73,7 +74,8 @@ class KvCache {
   bool next_flushes(int slot) const;
   bool any_quantized() const;
   void clear(int slot);
-  MemorySplit memory() const;  // payload, scales, residual as allocated now
+  void rewind(int slot, int64_t length);  // exact formats only
+  MemorySplit memory() const;             // payload, scales, residual as allocated now
 
  private:
   struct LayerCache {

@@ -10,6 +10,7 @@
 #include "kvtoll/quality/accuracy_report.h"
 #include "kvtoll/quality/eval.h"
 #include "kvtoll/quality/tasks/task_lines.h"
+#include "kvtoll/studies/study.h"
 
 namespace kvtoll::cli {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 struct EvalArguments {
   EvalConfig config;
   std::string data, results = "kvtoll-results", prefill = "exact", dtype, attention = "materialize",
-                    launch = "eager", regrade, split = "test";
+                    launch = "eager", regrade, split = "test", kv = "fp16";
   int print = 0;
   bool json = false, quiet = false, wants_regrade = false;
 };
@@ -47,15 +48,49 @@ void print_summary(const EvalSummary& summary, bool json) {
   if (!exact.empty()) fmt::print("  {}", exact);
 }
 
-// The record that is named, or the one that this evaluation would write.
-ExitCode regrade(const EvalArguments& arguments) {
-  const auto file = arguments.regrade.empty() ? finished_eval_file(arguments.config)
-                                              : Result<std::filesystem::path>(arguments.regrade);
-  if (!file) return fail(file.error());
-  auto record = regrade_file(*file);
+ExitCode regrade(const std::filesystem::path& file, bool json) {
+  auto record = regrade_file(file);
   if (!record) return fail(record.error());
-  print_summary({.file = *file, .record = *std::move(record), .was_finished = true},
-                arguments.json);
+  print_summary({.file = file, .record = *std::move(record), .was_finished = true}, json);
+  return 0;
+}
+
+// One evaluation a format. Errors: kUsage, before any is run.
+Result<std::vector<EvalConfig>> by_format(const EvalArguments& arguments) {
+  std::vector<EvalConfig> configs;
+  for (const std::string& kv : studies::split_kv_list(arguments.kv)) {
+    KVTOLL_TRY_VOID(KvPolicy::parse(kv));
+    configs.push_back(arguments.config);
+    configs.back().kv = kv;
+  }
+  if (configs.empty()) return usage_error("--kv names no format; kvtoll formats lists them");
+  return configs;
+}
+
+// The record that is named, or those that these evaluations would write.
+ExitCode regrade_all(const EvalArguments& arguments, const std::vector<EvalConfig>& configs) {
+  if (!arguments.regrade.empty()) return regrade(arguments.regrade, arguments.json);
+  for (const EvalConfig& config : configs) {
+    const auto file = finished_eval_file(config);
+    if (!file) return fail(file.error());
+    if (const ExitCode code = regrade(*file, arguments.json)) return code;
+  }
+  return 0;
+}
+
+ExitCode ask_all(const EvalArguments& arguments, const std::vector<EvalConfig>& configs) {
+  const bool subset = configs.front().limit > 0 && !arguments.quiet;
+  EvalHooks hooks{.progress = show_progress,
+                  .chosen = [subset](const auto& ids) { show_ids(ids, subset); },
+                  .stop = interrupted};
+  if (arguments.quiet) hooks.progress = {};
+  EvalModel model;
+  for (const EvalConfig& config : configs) {
+    const auto summary = run_eval(config, hooks, model);
+    if (!summary) return fail(summary.error());
+    print_summary(*summary, arguments.json);
+    hooks.chosen = {};  // the same questions for every format
+  }
   return 0;
 }
 
@@ -69,16 +104,9 @@ ExitCode eval_command(EvalArguments& arguments) {
       arguments.attention == "fused" ? Attention::kFused : Attention::kMaterialize;
   config.options.launch = arguments.launch == "graph" ? Launch::kGraph : Launch::kEager;
   if (!arguments.dtype.empty()) config.dtype = parse_float_dtype(arguments.dtype);
-  if (arguments.wants_regrade) return regrade(arguments);
-  const bool subset = config.limit > 0 && !arguments.quiet;
-  EvalHooks hooks{.progress = show_progress,
-                  .chosen = [subset](const auto& ids) { show_ids(ids, subset); },
-                  .stop = interrupted};
-  if (arguments.quiet) hooks.progress = {};
-  const auto summary = run_eval(config, hooks);
-  if (!summary) return fail(summary.error());
-  print_summary(*summary, arguments.json);
-  return 0;
+  const auto configs = by_format(arguments);
+  if (!configs) return fail(configs.error());
+  return arguments.wants_regrade ? regrade_all(arguments, *configs) : ask_all(arguments, *configs);
 }
 
 void add_sampling_options(CLI::App& app, EvalArguments& a) {
@@ -113,7 +141,7 @@ void setup_eval(CLI::App& app, ExitCode& exit_code) {
   app.add_option("--data", a->data, "questions of math and mmlu: a file or a folder");
   app.add_option("--model", a->config.model, "[NAME=]folder, .gguf, hub id or synthetic:GEOMETRY");
   app.add_option("--tokenizer", a->config.tokenizer, "default: the model's own");
-  app.add_option("--kv", a->config.kv, "KV format")->capture_default_str();
+  app.add_option("--kv", a->kv, "KV formats, one after the other")->capture_default_str();
   app.add_option("--residual", a->config.residual)->capture_default_str();
   app.add_option("--limit", a->config.limit, "a stratified subset of so many questions");
   app.add_option("--subset-seed", a->config.subset_seed, "which subset");

@@ -15,10 +15,23 @@ Error interrupted_after(int64_t done, const char* what) {
   return {ErrorKind::kInterrupted, fmt::format("interrupted after {} {}", done, what)};
 }
 
-Result<void> prefill(Backend& backend, int slot, std::span<const int32_t> prompt) {
+// kept: tokens of the prompt that the slot holds already.
+Result<void> prefill(Backend& backend, int slot, std::span<const int32_t> prompt,
+                     int64_t kept = 0) {
   if (prompt.empty()) return usage_error("the prompt is empty: it must hold at least one token");
-  const SlotTokens tokens[] = {{slot, 0, prompt}};
+  if (kept > 0)
+    backend.rewind(slot, kept);
+  else
+    backend.clear_slot(slot);
+  const SlotTokens tokens[] = {{slot, kept, prompt.subspan(static_cast<size_t>(kept))}};
   return run_step(backend, {.slots = tokens, .prefill = true});
+}
+
+// What two prompts have in common at their beginning; at least one token of `next` is left over, so
+// that there is something to compute its logits from.
+int64_t shared_prefix(std::span<const int32_t> held, std::span<const int32_t> next) {
+  const auto common = std::ranges::mismatch(held, next).in2 - next.begin();
+  return std::min<int64_t>(common, static_cast<int64_t>(next.size()) - 1);
 }
 
 // One sequence of a batch: its sampler and what came out so far.
@@ -92,7 +105,6 @@ std::vector<int32_t> next_tokens(Backend& backend, std::vector<Sequence>& runnin
 
 Result<Generation> Session::generate(std::span<const int32_t> prompt,
                                      const GenerateOptions& options) {
-  backend_.clear_slot(0);
   KVTOLL_TRY_VOID(prefill(backend_, 0, prompt));
   Sequence sequence(0, 0, options);
   bool more = sequence.advance(backend_);
@@ -138,6 +150,7 @@ Result<void> Session::generate_queue(
     const std::function<bool(size_t, const Generation&)>& on_done) {
   std::vector<int> free;
   for (int slot = backend_.slots() - 1; slot >= 0; --slot) free.push_back(slot);
+  std::vector<std::span<const int32_t>> held(static_cast<size_t>(backend_.slots()));
   std::vector<Sequence> running;
   std::optional<ThreadPool> sampling_pool;
   size_t next = 0, finished = 0;
@@ -151,8 +164,11 @@ Result<void> Session::generate_queue(
     while (wanted && next < prompts.size() && !free.empty()) {
       Sequence sequence(next, free.back(), options);
       free.pop_back();
-      backend_.clear_slot(sequence.slot());
-      KVTOLL_TRY_VOID(prefill(backend_, sequence.slot(), prompts[next++]));
+      const std::vector<int32_t>& prompt = prompts[next++];
+      std::span<const int32_t>& before = held[static_cast<size_t>(sequence.slot())];
+      const int64_t kept = options.share_prefixes ? shared_prefix(before, prompt) : 0;
+      before = prompt;
+      KVTOLL_TRY_VOID(prefill(backend_, sequence.slot(), prompt, kept));
       if (sequence.advance(backend_)) {
         running.push_back(std::move(sequence));
       } else {

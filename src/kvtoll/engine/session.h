@@ -26,6 +26,9 @@ struct GenerateOptions {
   // Asked after every token that does not end its sequence; false ends that sequence as if a stop
   // token had come. index: of the prompt in generate_queue, else 0. May be empty.
   std::function<bool(size_t index, const struct Generation& so_far)> keep_going;
+  // generate_queue: a prompt that begins like the one its slot held before is only computed from
+  // where they differ. For exact caches (Backend::rewind).
+  bool share_prefixes = false;
   // The stream of random numbers of each prompt of generate_queue; empty: its index.
   std::vector<uint64_t> streams;
   // Called before on_token with the logits that the token was chosen from, [vocab]. May be empty.

@@ -8,6 +8,7 @@
 
 #include "kvtoll/core/files.h"
 #include "kvtoll/engine/session.h"
+#include "kvtoll/formats/codec.h"
 #include "kvtoll/quality/eval_questions.h"
 
 namespace kvtoll {
@@ -26,30 +27,26 @@ std::vector<double> letter_logp(std::span<const float> logits, const std::vector
 
 class Runner {
  public:
-  Runner(const EvalConfig& config, const EvalHooks& hooks) : config_(config), hooks_(hooks) {}
+  Runner(const EvalConfig& config, const EvalHooks& hooks, EvalModel& model)
+      : config_(config), hooks_(hooks), model_(model) {}
 
   Result<EvalSummary> run() {
-    KVTOLL_TRY(checkpoint_, open_checkpoint(config_.model));
-    KVTOLL_TRY_VOID(require_weights(*checkpoint_));
-    KVTOLL_TRY(tokenizer_, open_tokenizer(config_.tokenizer));
-    KVTOLL_TRY(list_, make_asks(config_, *tokenizer_));
+    KVTOLL_TRY_VOID(model_.open_files(config_));
+    KVTOLL_TRY(list_, make_asks(config_, model_.tokenizer()));
     if (hooks_.chosen) hooks_.chosen(list_.ids);
-    KVTOLL_TRY(policy_, KvPolicy::parse(config_.kv));
-    KVTOLL_TRY(const auto layers, policy_.resolve(checkpoint_->config().layers));
+    KVTOLL_TRY(const KvPolicy policy, KvPolicy::parse(config_.kv));
+    KVTOLL_TRY(const auto layers, policy.resolve(model_.checkpoint().config().layers));
     quantized_ = std::any_of(layers.begin(), layers.end(), [](const KvPair& pair) {
       return pair.key.quantized() || pair.value.quantized();
     });
-    BackendOptions options = config_.options;
-    dtype_ = config_.dtype.value_or(checkpoint_->dtype());
-    options.weights = options.cache = dtype_;
-    options.keep_decoded = true;
-    KVTOLL_TRY(backend_, make_backend(config_.backend, checkpoint_, options));
-    summary_.file = config_.results / "accuracy" / eval_file_name(config_, backend_->info().name);
+    KVTOLL_TRY_VOID(model_.open_backend(config_));
+    const BackendInfo info = model_.backend().info();
+    summary_.file = config_.results / "accuracy" / eval_file_name(config_, info.name);
     partial_ = summary_.file.string() + "l.partial";
     KVTOLL_TRY(const bool finished, take_over());
     if (finished) return std::move(summary_);
     if (auto ready = reserve(layers); !ready) return refused(ready.error());
-    describe(config_, backend_->info(), dtype_, list_.style, summary_.record);
+    describe(config_, model_.backend().info(), model_.dtype(), list_.style, summary_.record);
     KVTOLL_TRY_VOID(start_checkpoint(partial_, key()));
     if (auto asked = ask_all(); !asked) {
       if (asked.error().kind == ErrorKind::kOutOfMemory ||
@@ -65,7 +62,7 @@ class Runner {
   std::string key() const {
     std::string text = fmt::format("{}|{}|{}|{}|{}", summary_.file.filename().string(),
                                    config_.model + "|" + config_.tokenizer, list_.style,
-                                   dtype_name(dtype_), config_.data.string());
+                                   dtype_name(model_.dtype()), config_.data.string());
     for (const Ask& ask : list_.asks) text += "|" + ask.answer.id + ask.answer.prompt_hash;
     return text_hash(text);
   }
@@ -108,29 +105,58 @@ class Runner {
     for (const Ask& ask : list_.asks)
       request.max_prompt = std::max(request.max_prompt, static_cast<int64_t>(ask.prompt.size()));
     request.max_tokens = request.max_prompt + config_.max_new_tokens;
-    const bool one_by_one = config_.max_new_tokens == 1;
     request.slots =
-        one_by_one
+        one_token()
             ? 1
             : std::min<int>(config_.batch, std::max<int>(1, static_cast<int>(list_.asks.size())));
-    const int limit = checkpoint_->config().max_position;
+    if (prompt_alone_decides()) {
+      KVTOLL_TRY_VOID(check_prompts(layers));
+      for (KvPair& pair : request.layers)
+        for (KvFormat* format : {&pair.key, &pair.value})
+          if (format->quantized())
+            *format = {.name = std::string(dtype_name(model_.dtype())), .dtype = model_.dtype()};
+    }
+    const int limit = model_.checkpoint().config().max_position;
     if (limit > 0 && request.max_tokens > limit)
       return input_error(
           "prompts of up to {} and {} new tokens exceed the model's {} positions: "
           "lower --max-new-tokens",
           request.max_prompt, config_.max_new_tokens, limit);
-    return backend_->reserve(request);
+    return model_.backend().reserve(request);
+  }
+
+  bool one_token() const { return config_.max_new_tokens == 1; }
+
+  // The answer is the first token, and nothing that a format stores is read before it: an exact
+  // cache gives the same answers, and prompts that begin alike share that beginning.
+  bool prompt_alone_decides() const {
+    return one_token() && config_.options.prefill == Prefill::kExact;
+  }
+
+  // What the format would refuse, it refuses though nothing is stored.
+  Result<void> check_prompts(const std::vector<KvPair>& layers) const {
+    const ModelConfig& c = model_.checkpoint().config();
+    for (const KvPair& pair : layers)
+      for (const KvFormat* format : {&pair.key, &pair.value})
+        for (const Ask& ask : list_.asks) {
+          const auto tokens = static_cast<int64_t>(ask.prompt.size());
+          if (format->quantized())
+            KVTOLL_TRY_VOID(kv_group_layout(*format, {c.kv_heads, tokens, c.head_dim}));
+        }
+    return {};
   }
 
   Result<void> ask_all() {
     std::vector<std::vector<int32_t>> prompts;
-    GenerateOptions options{.max_new_tokens = config_.max_new_tokens, .sampling = config_.sampling};
+    GenerateOptions options{.max_new_tokens = config_.max_new_tokens,
+                            .sampling = config_.sampling,
+                            .share_prefixes = prompt_alone_decides()};
     for (const Ask& ask : list_.asks) {
       prompts.push_back(ask.prompt);
       options.streams.push_back(ask.stream);
     }
-    options.stop_tokens = tokenizer_->eos();
-    const auto& more = checkpoint_->config().eos_tokens;
+    options.stop_tokens = model_.tokenizer().eos();
+    const auto& more = model_.checkpoint().config().eos_tokens;
     options.stop_tokens.insert(options.stop_tokens.end(), more.begin(), more.end());
     options.keep_going = [this](size_t index, const Generation& so_far) {
       const Ask& ask = list_.asks[index];
@@ -143,12 +169,13 @@ class Runner {
       options.on_logits = [&](std::span<const float> row) { first.assign(row.begin(), row.end()); };
     start_ = now();
     Result<void> written;
-    auto done = Session(*backend_).generate_queue(
-        prompts, options, [&](size_t index, const Generation& generation) {
-          if (hooks_.stop && hooks_.stop()) return false;  // cut off by the user: not an answer
-          written = record_answer(list_.asks[index], generation, first);
-          return written.has_value();
-        });
+    auto done =
+        Session(model_.backend())
+            .generate_queue(prompts, options, [&](size_t index, const Generation& generation) {
+              if (hooks_.stop && hooks_.stop()) return false;  // cut off by the user: not an answer
+              written = record_answer(list_.asks[index], generation, first);
+              return written.has_value();
+            });
     if (!written) return written;
     if (hooks_.stop && hooks_.stop() && summary_.record.answers.size() < total())
       return make_error(ErrorKind::kInterrupted,
@@ -164,7 +191,7 @@ class Runner {
     const size_t tail = std::min<size_t>(so_far.tokens.size(), 8);
     const std::vector<int32_t> last(so_far.tokens.end() - static_cast<ptrdiff_t>(tail),
                                     so_far.tokens.end());
-    const std::string text = tokenizer_->decode(last, true);
+    const std::string text = model_.tokenizer().decode(last, true);
     // A reply that only begins with an empty line is not over.
     const size_t at = text.find(ask.stop);
     return at != text.npos && (tail < so_far.tokens.size() || text.find_first_not_of(" \n") < at);
@@ -177,7 +204,7 @@ class Runner {
     answer.new_tokens = static_cast<int64_t>(tokens.size());
     answer.stopped =
         generation.stopped && (ask.max_new_tokens == 0 || answer.new_tokens < ask.max_new_tokens);
-    answer.output = tokenizer_->decode(tokens, true);
+    answer.output = model_.tokenizer().decode(tokens, true);
     if (!ask.stop.empty()) {
       const size_t from = std::min(answer.output.find_first_not_of(" \n"), answer.output.size());
       answer.output = answer.output.substr(0, answer.output.find(ask.stop, from));
@@ -208,7 +235,7 @@ class Runner {
   Result<EvalSummary> refused(const Error& error) {
     if (error.kind != ErrorKind::kOutOfMemory && error.kind != ErrorKind::kUnsupported)
       return tl::unexpected<Error>(error);
-    describe(config_, backend_->info(), dtype_, list_.style, summary_.record);
+    describe(config_, model_.backend().info(), model_.dtype(), list_.style, summary_.record);
     return finish(error.kind == ErrorKind::kOutOfMemory ? "oom" : "unsupported", error.message);
   }
 
@@ -230,12 +257,8 @@ class Runner {
 
   const EvalConfig& config_;
   const EvalHooks& hooks_;
-  std::shared_ptr<const Checkpoint> checkpoint_;
-  std::shared_ptr<const Tokenizer> tokenizer_;
-  std::unique_ptr<Backend> backend_;
-  KvPolicy policy_;
+  EvalModel& model_;
   AskList list_;
-  DType dtype_ = DType::kF16;
   bool quantized_ = false;
   std::filesystem::path partial_;
   EvalSummary summary_;
@@ -245,9 +268,14 @@ class Runner {
 
 }  // namespace
 
-Result<EvalSummary> run_eval(const EvalConfig& config, const EvalHooks& hooks) {
+Result<EvalSummary> run_eval(const EvalConfig& config, const EvalHooks& hooks, EvalModel& model) {
   KVTOLL_TRY(const EvalConfig complete, complete_config(config));
-  return Runner(complete, hooks).run();
+  return Runner(complete, hooks, model).run();
+}
+
+Result<EvalSummary> run_eval(const EvalConfig& config, const EvalHooks& hooks) {
+  EvalModel model;
+  return run_eval(config, hooks, model);
 }
 
 }  // namespace kvtoll

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "kvtoll/quality/eval_config.h"
+#include "kvtoll/quality/eval_model.h"
 #include "kvtoll/quality/eval_record.h"
 
 namespace kvtoll {
@@ -37,6 +38,8 @@ struct EvalSummary {
 // Errors: kUsage, kInput, kMachine as the parts give them; kInterrupted when hooks.stop said so
 // (what is finished is kept). Out of memory and unsupported combinations are results: a record with
 // that status.
+// model: opened as needed, and left open for the next evaluation.
+Result<EvalSummary> run_eval(const EvalConfig& config, const EvalHooks& hooks, EvalModel& model);
 Result<EvalSummary> run_eval(const EvalConfig& config, const EvalHooks& hooks);
 
 // A few lines for a person: accuracy with interval by policy, truncated, tokens decided by

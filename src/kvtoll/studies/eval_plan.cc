@@ -100,6 +100,7 @@ Result<void> run_evals(const std::vector<EvalJob>& jobs, const RunOptions& optio
                        RunOutcome& outcome) {
   const auto total = static_cast<int64_t>(jobs.size());
   Progress progress(total, 0, Progress::style_for(options.quiet));
+  EvalModel model;  // jobs that differ in the format follow each other and share it
   for (int64_t done = 0; done < total; ++done) {
     const EvalJob& job = jobs[static_cast<size_t>(done)];
     EvalHooks hooks;
@@ -108,7 +109,7 @@ Result<void> run_evals(const std::vector<EvalJob>& jobs, const RunOptions& optio
       progress.status(job.label(),
                       fmt::format("{}/{} answers, {} right", p.done, p.total, p.correct));
     };
-    const auto summary = run_eval(job.config, hooks);
+    const auto summary = run_eval(job.config, hooks, model);
     if (summary) {
       count(*summary, outcome);
       progress.finish(job.label(), accuracy_text(*summary));

@@ -29,6 +29,7 @@ class CpuBackend final : public Backend {
   Result<void> reserve(const CacheRequest& request) override;
   int slots() const override { return request_.slots; }
   void clear_slot(int slot) override { cache_->clear(slot); }
+  void rewind(int slot, int64_t length) override { cache_->rewind(slot, length); }
   int64_t length(int slot) const override { return cache_->length(slot); }
 
   Result<bool> begin_step(const StepInput& input) override;

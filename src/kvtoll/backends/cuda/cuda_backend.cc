@@ -179,6 +179,17 @@ void CudaBackend::clear_slot(int slot) {
   kv_.clear(slot, stream_.get());
 }
 
+void CudaBackend::rewind(int slot, int64_t length) {
+  int64_t& held = lengths_[static_cast<size_t>(slot)];
+  KVTOLL_CHECK(!kv_.any_quantized() && length >= 0 && length <= held,
+               "rewinding slot {} of {} tokens to {}, {}", slot, held, length,
+               kv_.any_quantized() ? "quantized" : "exact");
+  held = length;
+  const auto tokens = static_cast<int>(length);  // pageable: the call copies before it returns
+  KVTOLL_CUDA(
+      cudaMemcpyAsync(act_.slot_length + slot, &tokens, 4, cudaMemcpyHostToDevice, stream_.get()));
+}
+
 // argmax_kernel writes into host memory: seeing the tokens is sooner than the stream's end. Every
 // now and then the stream is asked, so that a failed kernel does not leave us waiting.
 std::span<const int32_t> CudaBackend::next_tokens() {

@@ -34,6 +34,7 @@ class CudaBackend final : public Backend {
   Result<void> reserve(const CacheRequest& request) override;
   int slots() const override { return request_.slots; }
   void clear_slot(int slot) override;
+  void rewind(int slot, int64_t length) override;
   int64_t length(int slot) const override { return lengths_[static_cast<size_t>(slot)]; }
 
   Result<bool> begin_step(const StepInput& input) override;
