@@ -194,42 +194,31 @@ TEST(GpuTracer, CountsOpsBeyondItsRoom) {
   EXPECT_EQ(tracer.stop().dropped, 1);
 }
 
-TEST(DramBytes, AttachOnlyWhenTheRunsAgree) {
-  ActivityLog log = log_of({"a_kernel", "b_kernel"});
-  GpuActivity copy;
-  copy.kind = GpuActivity::Kind::kCopy;
-  copy.name = "Memcpy HtoD";
-  log.activities.push_back(copy);
-  TraceData t = join_launches(ops_of({"a_kernel", "b_kernel"}), {}, std::move(log));
-  EXPECT_FALSE(attach_dram(t, {{10, 5, 1}}));
-  EXPECT_EQ(t.notes.size(), 1u);
-  EXPECT_TRUE(attach_dram(t, {{1000, 50, 1}, {3000, 0, 1}}));
-  const KernelTable table = build_kernel_table(t);
-  std::map<std::string, std::optional<Bytes>> dram;
-  for (const KernelRow& row : table.kernels) dram[row.name] = row.dram;
-  EXPECT_EQ(dram["a_kernel"], Bytes(1050));
-  EXPECT_EQ(dram["b_kernel"], Bytes(3000));
-  EXPECT_FALSE(dram["Memcpy HtoD"].has_value());
-}
-
-// Counts 100 bytes read and 10 written per kernel.
+// Counts 100 bytes read and 10 written per kernel, of which it saw so many, or per range.
 class FakeCounter : public DramCounter {
  public:
   explicit FakeCounter(size_t kernels) : kernels_(kernels) {}
   const Availability& availability() const override { return availability_; }
-  Result<void> start(size_t) override { return {}; }
-  Result<std::vector<DramKernel>> stop() override {
-    return std::vector<DramKernel>(kernels_, {100, 10, 1});
+  Result<void> start(CountBy by, size_t) override {
+    by_ = by;
+    return {};
+  }
+  void begin_range() override { ++open_; }
+  void end_range() override { ranges_ += open_--; }
+  Result<std::vector<DramCount>> stop() override {
+    const size_t counts = by_ == CountBy::kKernel ? kernels_ : ranges_;
+    return std::vector<DramCount>(counts, {100, 10, 1});
   }
 
  private:
-  size_t kernels_;
+  size_t kernels_, ranges_ = 0, open_ = 0;
+  CountBy by_ = CountBy::kKernel;
   Availability availability_{true, "", ""};
 };
 
-DramBytes count_two_steps(size_t kernels_seen) {
+DramBytes count_two_steps(size_t kernels_seen, CountBy by = CountBy::kKernel) {
   DramTracer tracer(std::make_unique<FakeCounter>(kernels_seen));
-  EXPECT_TRUE(tracer.start());
+  EXPECT_TRUE(tracer.start(by));
   for (int step = 0; step < 2; ++step) {
     trace::StepScope scope({trace::StepKind::kAppend, 40 + step, 1});
     trace::Span eager({"x_kernel", Bytes(50), 0});
@@ -255,7 +244,17 @@ TEST(DramTracer, PairsCountersWithDeclaredWork) {
   EXPECT_EQ(b.kernels.kernels[3].dram_bytes, 110);
 }
 
-TEST(DramTracer, GraphsThatCountAsOneKeepTheTotals) {
+TEST(DramTracer, StepsAreCountedWholeWhereAGraphReplaysThem) {
+  const DramBytes b = count_two_steps(0, CountBy::kRange);
+  EXPECT_EQ(b.steps, 2);
+  EXPECT_EQ(b.read.value, 200);
+  EXPECT_EQ(b.written.value, 20);
+  EXPECT_EQ(b.declared.value, 220);
+  EXPECT_TRUE(b.unpaired.empty());
+  EXPECT_TRUE(b.kernels.kernels.empty());
+}
+
+TEST(DramTracer, LibraryKernelsKeepTheTotals) {
   const DramBytes b = count_two_steps(2);
   EXPECT_EQ(b.read.value, 200);
   EXPECT_DOUBLE_EQ(b.ratio(), 1.0);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// One of the two files that know CUPTI's headers. Range profiler with one range per kernel and one
-// pass, so that nothing is replayed. Source: CUPTI documentation 13.0, "CUPTI Range Profiling API"
+// One of the two files that know CUPTI's headers. Range profiler with one range per kernel, or ranges
+// of the caller around graph launches, and one pass, so that nothing is replayed. Source: CUPTI documentation 13.0, "CUPTI Range Profiling API"
 // and "CUPTI Profiling Host API" (CUDA 12.6 and newer).
 #include "kvtoll/profiler/cupti_library.h"
 #include "kvtoll/profiler/dram_counter.h"
@@ -24,10 +24,12 @@ class NoCounter : public DramCounter {
  public:
   explicit NoCounter(Availability why) : availability_(std::move(why)) {}
   const Availability& availability() const override { return availability_; }
-  Result<void> start(size_t) override {
+  Result<void> start(CountBy, size_t) override {
     return machine_error("DRAM bytes cannot be counted: {}", availability_.reason);
   }
-  Result<std::vector<DramKernel>> stop() override {
+  void begin_range() override {}
+  void end_range() override {}
+  Result<std::vector<DramCount>> stop() override {
     return machine_error("DRAM bytes cannot be counted: {}", availability_.reason);
   }
 
@@ -112,13 +114,13 @@ class RangeCounter : public DramCounter {
 
   const Availability& availability() const override { return availability_; }
 
-  Result<void> start(size_t max_kernels) override {
+  Result<void> start(CountBy by, size_t max_counts) override {
     if (!availability_.available)
       return machine_error("DRAM bytes cannot be counted: {}", availability_.reason);
     call_.reset();
     cudaDeviceSynchronize();
     enable();
-    configure(max_kernels);
+    configure(by, max_counts);
     CUpti_RangeProfiler_Start_Params p{CUpti_RangeProfiler_Start_Params_STRUCT_SIZE};
     p.pRangeProfilerObject = range_;
     call_("cuptiRangeProfilerStart", p);
@@ -128,7 +130,23 @@ class RangeCounter : public DramCounter {
                          call_.why().cure);
   }
 
-  Result<std::vector<DramKernel>> stop() override {
+  void begin_range() override {
+    cudaDeviceSynchronize();
+    CUpti_RangeProfiler_PushRange_Params p{CUpti_RangeProfiler_PushRange_Params_STRUCT_SIZE};
+    p.pRangeProfilerObject = range_;
+    const std::string name = std::to_string(ranges_++);
+    p.pRangeName = name.c_str();
+    call_("cuptiRangeProfilerPushRange", p);
+  }
+
+  void end_range() override {
+    cudaDeviceSynchronize();
+    CUpti_RangeProfiler_PopRange_Params p{CUpti_RangeProfiler_PopRange_Params_STRUCT_SIZE};
+    p.pRangeProfilerObject = range_;
+    call_("cuptiRangeProfilerPopRange", p);
+  }
+
+  Result<std::vector<DramCount>> stop() override {
     cudaDeviceSynchronize();
     CUpti_RangeProfiler_Stop_Params stop{CUpti_RangeProfiler_Stop_Params_STRUCT_SIZE};
     stop.pRangeProfilerObject = range_;
@@ -136,14 +154,14 @@ class RangeCounter : public DramCounter {
     CUpti_RangeProfiler_DecodeData_Params decode{CUpti_RangeProfiler_DecodeData_Params_STRUCT_SIZE};
     decode.pRangeProfilerObject = range_;
     call_("cuptiRangeProfilerDecodeData", decode);
-    std::vector<DramKernel> kernels = read_ranges();
+    std::vector<DramCount> kernels = read_ranges();
     const bool failed = call_.failed();
     const CuptiFailure why = call_.why();
     call_.reset();
     disable();
     if (failed) return machine_error("reading DRAM counters failed: {}; {}", why.reason, why.cure);
     if (decode.numOfRangeDropped > 0)
-      return machine_error("{} kernels were beyond the room for DRAM counters; count fewer steps",
+      return machine_error("{} counts were beyond the room for DRAM counters; count fewer steps",
                            decode.numOfRangeDropped);
     return kernels;
   }
@@ -220,14 +238,14 @@ class RangeCounter : public DramCounter {
     range_ = nullptr;
   }
 
-  void configure(size_t max_kernels) {
+  void configure(CountBy by, size_t max_counts) {
     CUpti_RangeProfiler_GetCounterDataSize_Params size{
         CUpti_RangeProfiler_GetCounterDataSize_Params_STRUCT_SIZE};
     size.pRangeProfilerObject = range_;
     size.pMetricNames = const_cast<const char**>(kMetrics);
     size.numMetrics = kMetricCount;
-    size.maxNumOfRanges = max_kernels;
-    size.maxNumRangeTreeNodes = static_cast<uint32_t>(max_kernels);
+    size.maxNumOfRanges = max_counts;
+    size.maxNumRangeTreeNodes = static_cast<uint32_t>(max_counts);
     if (!call_("cuptiRangeProfilerGetCounterDataSize", size)) return;
     image_.assign(size.counterDataSize, 0);
     CUpti_RangeProfiler_CounterDataImage_Initialize_Params init{
@@ -242,9 +260,9 @@ class RangeCounter : public DramCounter {
     set.pConfig = config_.data();
     set.counterDataImageSize = image_.size();
     set.pCounterDataImage = image_.data();
-    set.range = CUPTI_AutoRange;
+    set.range = by == CountBy::kKernel ? CUPTI_AutoRange : CUPTI_UserRange;
     set.replayMode = CUPTI_UserReplay;
-    set.maxRangesPerPass = max_kernels;
+    set.maxRangesPerPass = max_counts;
     set.numNestingLevels = 1;
     set.minNestingLevel = 1;
     set.passIndex = 0;
@@ -252,13 +270,13 @@ class RangeCounter : public DramCounter {
     call_("cuptiRangeProfilerSetConfig", set);
   }
 
-  std::vector<DramKernel> read_ranges() {
+  std::vector<DramCount> read_ranges() {
     CUpti_RangeProfiler_GetCounterDataInfo_Params info{
         CUpti_RangeProfiler_GetCounterDataInfo_Params_STRUCT_SIZE};
     info.pCounterDataImage = image_.data();
     info.counterDataImageSize = image_.size();
     if (!call_("cuptiRangeProfilerGetCounterDataInfo", info)) return {};
-    std::vector<DramKernel> kernels(info.numTotalRanges);
+    std::vector<DramCount> kernels(info.numTotalRanges);
     for (size_t i = 0; i < kernels.size(); ++i) {
       double values[kMetricCount] = {};
       CUpti_Profiler_Host_EvaluateToGpuValues_Params evaluate{
@@ -281,6 +299,7 @@ class RangeCounter : public DramCounter {
   CUpti_Profiler_Host_Object* host_ = nullptr;
   CUpti_RangeProfiler_Object* range_ = nullptr;
   std::vector<uint8_t> config_, image_;
+  int64_t ranges_ = 0;  // named by number
   Availability availability_;
 };
 

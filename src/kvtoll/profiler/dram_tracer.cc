@@ -8,33 +8,33 @@ DramTracer::~DramTracer() {
   if (trace::sink() == this) (void)stop();
 }
 
-// Seen on an H100 with driver 580 and CUDA 13.0: ranges by kernel fail at stop (error 999) once a
-// graph was launched among them.
-Availability graphs_cannot_be_counted() {
-  return {false, "DRAM counters work kernel by kernel, which CUDA graphs do not allow",
-          "run the same configuration with --launch eager: the kernels and their bytes are the "
-          "same"};
+namespace {
+constexpr size_t kMostKernels = 1 << 13, kMostSteps = 1 << 8;
 }
 
-Result<void> DramTracer::start(size_t max_kernels) {
+// Seen on an H100 with driver 580 and CUDA 13.0: counting by kernel fails at stop (error 999) once a
+// graph was launched meanwhile.
+Result<void> DramTracer::start(CountBy by) {
   ops_.clear();
   steps_.clear();
-  KVTOLL_TRY_VOID(counter_->start(max_kernels));
+  by_ = by;
+  KVTOLL_TRY_VOID(counter_->start(by, by == CountBy::kKernel ? kMostKernels : kMostSteps));
   trace::install(this);
   return {};
 }
 
 Result<DramBytes> DramTracer::stop() {
   trace::install(nullptr);
-  KVTOLL_TRY(const std::vector<DramKernel> counted, counter_->stop());
+  KVTOLL_TRY(const std::vector<DramCount> counted, counter_->stop());
   DramBytes out;
   out.steps = static_cast<int64_t>(steps_.size());
   out.context = steps_.empty() ? 0 : steps_.front().context;
-  for (const DramKernel& k : counted) {
+  for (const DramCount& k : counted) {
     out.read += Bytes(static_cast<int64_t>(k.read_bytes));
     out.written += Bytes(static_cast<int64_t>(k.written_bytes));
   }
   for (const DeclaredOp& op : ops_) out.declared += Bytes(op.bytes);
+  if (by_ == CountBy::kRange) return out;
   if (counted.size() != ops_.size()) {
     out.unpaired = fmt::format("the counters saw {} kernels, the engine declared {}",
                                counted.size(), ops_.size());
@@ -51,7 +51,14 @@ Result<DramBytes> DramTracer::stop() {
   return out;
 }
 
-void DramTracer::begin_step(const trace::Step& step) { steps_.push_back(step); }
+void DramTracer::begin_step(const trace::Step& step) {
+  steps_.push_back(step);
+  if (by_ == CountBy::kRange) counter_->begin_range();
+}
+
+void DramTracer::end_step() {
+  if (by_ == CountBy::kRange) counter_->end_range();
+}
 
 void DramTracer::begin_op(const trace::Op& op) {
   ops_.push_back({op.kernel, op.declared.value, op.layer, static_cast<int32_t>(steps_.size()) - 1});

@@ -21,8 +21,8 @@ struct DramBytes {
   int64_t context = 0;  // cached tokens before the first counted step
   Bytes read, written;  // over all steps
   Bytes declared;       // likewise
-  // Per kernel name, in TraceData's form (no times). Empty with a reason where the counters' list
-  // of kernels is not the engine's: library kernels, or a graph that counts as one.
+  // Per kernel name, in TraceData's form (no times). Empty where whole steps were counted, and, with
+  // a reason, where the counters' list of kernels is not the engine's (library kernels).
   TraceData kernels;
   std::string unpaired;
 
@@ -33,27 +33,26 @@ struct DramBytes {
   }
 };
 
-// The reason to give where the work is replayed from a graph.
-Availability graphs_cannot_be_counted();
-
 class DramTracer : public trace::Sink {
  public:
   explicit DramTracer(std::unique_ptr<DramCounter> counter) : counter_(std::move(counter)) {}
   ~DramTracer() override;
   const Availability& availability() const { return counter_->availability(); }
 
-  // Errors: kMachine with the cure.
-  Result<void> start(size_t max_kernels = 1 << 13);
+  // CountBy::kRange counts whole steps: for work that is replayed from a graph, whose kernels the
+  // counters cannot tell apart. Errors: kMachine with the cure.
+  Result<void> start(CountBy by = CountBy::kKernel);
   Result<DramBytes> stop();
 
   void begin_step(const trace::Step& step) override;
-  void end_step() override {}
+  void end_step() override;
   void begin_op(const trace::Op& op) override;
   void end_op() override {}
   void replayed_op(const trace::Op& op) override { begin_op(op); }
 
  private:
   std::unique_ptr<DramCounter> counter_;
+  CountBy by_ = CountBy::kKernel;
   std::vector<DeclaredOp> ops_;
   std::vector<trace::Step> steps_;
 };

@@ -156,11 +156,6 @@ class BlockRun {
       format.record.dram.reason = "no DRAM counters on a CPU";
       return {};
     }
-    if (format.record.config.launch == "graph") {
-      const profiler::Availability why = profiler::graphs_cannot_be_counted();
-      format.record.dram.reason = fmt::format("{}; {}", why.reason, why.cure);
-      return {};
-    }
     announce(format, "counted");
     auto counted = run_counted_pass(format.record, session, setup_.prompt, format.request.slots,
                                     static_cast<int>(format.configuration->key.new_tokens),

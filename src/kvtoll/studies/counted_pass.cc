@@ -52,11 +52,13 @@ Result<void> run_counted_pass(report::RunRecord& record, Session& session,
     record.dram.reason = "too few steps to count";
     return {};
   }
+  const profiler::CountBy by = record.config.launch == "graph" ? profiler::CountBy::kRange
+                                                               : profiler::CountBy::kKernel;
   std::optional<Result<profiler::DramBytes>> bytes;
   std::string refused;
   const auto on_step = [&](int done) {
     if (done == kFirst) {
-      if (auto started = tracer.start(); !started) refused = started.error().message;
+      if (auto started = tracer.start(by); !started) refused = started.error().message;
     }
     if (done == kFirst + kSteps && refused.empty()) bytes = tracer.stop();
     return true;
