@@ -1,10 +1,9 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// What CUPTI's kernel trace adds to a decode-like step, setting by setting: 150 kernels that read 94
-// MB each, traced and untraced windows in turn. One process per setting, since most settings must
-// be made before the context. The kernels write the GPU's clock themselves, so that host and GPU are
-// told apart.
-// nvcc -std=c++20 -O3 -arch=sm_90 lab/tracing_cost.cu -lcupti -o tracing_cost
+// What CUPTI's kernel trace adds to a decode-like step, setting by setting: 150 kernels that read
+// 94 MB each, traced and untraced windows in turn. One process per setting, since most settings
+// must be made before the context. The kernels write the GPU's clock themselves, so that host and
+// GPU are told apart. nvcc -std=c++20 -O3 -arch=sm_90 lab/tracing_cost.cu -lcupti -o tracing_cost
 // tracing_cost graph,pdl,kernel    # settings: see main(); results: docs/lab.md
 #include <cuda_runtime.h>
 #include <cupti.h>
@@ -19,17 +18,17 @@
 #include <string>
 #include <vector>
 
-#define CUDA(x)                                                           \
-  do {                                                                    \
-    const cudaError_t e_ = (x);                                           \
-    if (e_ != cudaSuccess) {                                              \
-      std::printf("%s: %s\n", #x, cudaGetErrorString(e_));                \
-      std::exit(1);                                                       \
-    }                                                                     \
+#define CUDA(x)                                            \
+  do {                                                     \
+    const cudaError_t e_ = (x);                            \
+    if (e_ != cudaSuccess) {                               \
+      std::printf("%s: %s\n", #x, cudaGetErrorString(e_)); \
+      std::exit(1);                                        \
+    }                                                      \
   } while (0)
-#define CUPTI(x)                                                          \
-  do {                                                                    \
-    const CUptiResult r_ = (x);                                           \
+#define CUPTI(x)                                                            \
+  do {                                                                      \
+    const CUptiResult r_ = (x);                                             \
     if (r_ != CUPTI_SUCCESS) std::printf("  %s: CUPTI error %d\n", #x, r_); \
   } while (0)
 
@@ -60,8 +59,8 @@ __device__ uint64_t gpu_clock() {
   return t;
 }
 
-__global__ void __launch_bounds__(512) read_kernel(const uint4* from, int64_t n, uint64_t* begin,
-                                                   uint64_t* end, int* sink) {
+__global__ void __launch_bounds__(512)
+    read_kernel(const uint4* from, int64_t n, uint64_t* begin, uint64_t* end, int* sink) {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
   asm volatile("griddepcontrol.wait;" ::: "memory");
   if (begin && blockIdx.x == 0 && threadIdx.x == 0) *begin = gpu_clock();
@@ -69,7 +68,8 @@ __global__ void __launch_bounds__(512) read_kernel(const uint4* from, int64_t n,
   const int64_t stride = int64_t(gridDim.x) * blockDim.x;
   int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x;
   for (; i + 3 * stride < n; i += 4 * stride) {
-    const uint4 a = from[i], b = from[i + stride], c = from[i + 2 * stride], d = from[i + 3 * stride];
+    const uint4 a = from[i], b = from[i + stride], c = from[i + 2 * stride],
+                d = from[i + 3 * stride];
     sum += a.x ^ b.y ^ c.z ^ d.w;
   }
   for (; i < n; i += stride) sum += from[i].x;
@@ -168,9 +168,9 @@ struct Step {
       config.stream = stream;
       config.attrs = &attribute;
       config.numAttrs = has("pdl") ? 1 : 0;
-      CUDA(cudaLaunchKernelEx(&config, read_kernel, (const uint4*)(memory + (i % 100) * (kBytes / 16)),
-                              kBytes / 16, i == 0 ? marks : nullptr,
-                              i == nodes - 1 ? marks + 1 : nullptr, sink));
+      CUDA(cudaLaunchKernelEx(
+          &config, read_kernel, (const uint4*)(memory + (i % 100) * (kBytes / 16)), kBytes / 16,
+          i == 0 ? marks : nullptr, i == nodes - 1 ? marks + 1 : nullptr, sink));
     }
   }
   void instantiate() {
@@ -204,9 +204,7 @@ struct Step {
 struct Times {
   std::vector<double> step, host, gpu;
   double first = 0;
-  void run(Step& s) {
-    has("ahead") ? run_ahead(s) : run_in_turn(s);
-  }
+  void run(Step& s) { has("ahead") ? run_ahead(s) : run_in_turn(s); }
   void run_in_turn(Step& s) {
     for (int i = 0; i < kWindow; ++i) {
       const uint64_t t0 = now();
@@ -247,11 +245,12 @@ struct Times {
 
 int main(int argc, char** argv) {
   std::string text = argc > 1 ? argv[1] : "graph,kernel";
-  for (char* p = std::strtok(text.data(), ","); p; p = std::strtok(nullptr, ",")) settings.insert(p);
+  for (char* p = std::strtok(text.data(), ","); p; p = std::strtok(nullptr, ","))
+    settings.insert(p);
   CUpti_SubscriberHandle subscriber = nullptr;
   if (!has("nosubscribe"))
-    CUPTI(cuptiSubscribe(&subscriber, [](void*, CUpti_CallbackDomain, CUpti_CallbackId, const void*) {},
-                         nullptr));
+    CUPTI(cuptiSubscribe(
+        &subscriber, [](void*, CUpti_CallbackDomain, CUpti_CallbackId, const void*) {}, nullptr));
   if (has("hw")) {  // needs the driver up
     CUDA(cudaFree(nullptr));
     const CUptiResult r = cuptiActivityEnableHWTrace(1);
@@ -261,7 +260,8 @@ int main(int argc, char** argv) {
   if (!has("notimestamp")) CUPTI(cuptiActivityRegisterTimestampCallback(timestamp));
   buffer_bytes = number("buffer", 4 << 20);
   if (!has("unzeroed")) set_attribute<uint8_t>(CUPTI_ACTIVITY_ATTR_ZEROED_OUT_ACTIVITY_BUFFER, 1);
-  if (const int64_t n = number("devbuf", 0)) set_attribute<size_t>(CUPTI_ACTIVITY_ATTR_DEVICE_BUFFER_SIZE, n);
+  if (const int64_t n = number("devbuf", 0))
+    set_attribute<size_t>(CUPTI_ACTIVITY_ATTR_DEVICE_BUFFER_SIZE, n);
   if (const int64_t n = number("prealloc", 0))
     set_attribute<size_t>(CUPTI_ACTIVITY_ATTR_DEVICE_BUFFER_PRE_ALLOCATE_VALUE, n);
   if (has("pinned")) set_attribute<uint8_t>(CUPTI_ACTIVITY_ATTR_MEM_ALLOCATION_TYPE_HOST_PINNED, 1);
@@ -271,7 +271,8 @@ int main(int argc, char** argv) {
   if (has("kernel")) kinds.push_back(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);
   if (has("serial")) kinds.push_back(CUPTI_ACTIVITY_KIND_KERNEL);
   if (has("graphtrace")) kinds.push_back(CUPTI_ACTIVITY_KIND_GRAPH_TRACE);
-  if (has("copies")) kinds.push_back(CUPTI_ACTIVITY_KIND_MEMCPY), kinds.push_back(CUPTI_ACTIVITY_KIND_MEMSET);
+  if (has("copies"))
+    kinds.push_back(CUPTI_ACTIVITY_KIND_MEMCPY), kinds.push_back(CUPTI_ACTIVITY_KIND_MEMSET);
   if (has("runtime")) kinds.push_back(CUPTI_ACTIVITY_KIND_RUNTIME);
   if (has("early"))  // on while the context and the graph are made
     for (CUpti_ActivityKind kind : kinds) CUPTI(cuptiActivityEnable(kind));
@@ -295,11 +296,12 @@ int main(int argc, char** argv) {
   cuptiActivityGetNumDroppedRecords(nullptr, 0, &dropped);
   const double a = median(plain.step), b = median(traced.step);
   std::printf(
-      "%-44s step %7.1f -> %7.1f us (%+5.2f %%)  host launch %6.1f -> %6.1f  gpu %7.1f -> %7.1f  first %7.1f  "
+      "%-44s step %7.1f -> %7.1f us (%+5.2f %%)  host launch %6.1f -> %6.1f  gpu %7.1f -> %7.1f  "
+      "first %7.1f  "
       "records %ld (%.1f a step) without time %ld dropped %zu, kernel sum %.1f us a step\n",
       argc > 1 ? argv[1] : "", a, b, 100 * (b / a - 1), median(plain.host), median(traced.host),
       median(plain.gpu), median(traced.gpu), traced.first, long(seen.kernels),
-      double(seen.kernels) / (kRounds * (kWindow + (has("ahead") ? 1 : 0))), long(seen.timeless), dropped,
-      seen.busy_ns * 1e-3 / (kRounds * (kWindow + (has("ahead") ? 1 : 0))));
+      double(seen.kernels) / (kRounds * (kWindow + (has("ahead") ? 1 : 0))), long(seen.timeless),
+      dropped, seen.busy_ns * 1e-3 / (kRounds * (kWindow + (has("ahead") ? 1 : 0))));
   return 0;
 }

@@ -2,12 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kvtoll/core/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <fstream>
-#include <set>
-#include <string>
+
+#include "kvtoll/core/host.h"
 
 namespace kvtoll {
 namespace {
@@ -26,23 +23,6 @@ inline void relax() {
 }
 
 }  // namespace
-
-int physical_cores() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof(mask), &mask) != 0)
-    return std::max(1u, std::thread::hardware_concurrency());
-  std::set<std::string> cores;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &mask)) continue;
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
-                       "/topology/thread_siblings_list");
-    std::string siblings;
-    if (!std::getline(file, siblings)) siblings = "cpu" + std::to_string(cpu);
-    cores.insert(siblings);
-  }
-  return std::max<int>(1, static_cast<int>(cores.size()));
-}
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = physical_cores();

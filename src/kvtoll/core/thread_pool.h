@@ -18,8 +18,7 @@ namespace kvtoll {
 
 class ThreadPool {
  public:
-  // threads <= 0: one per physical core that this process may use. The caller is thread 0; threads
-  // - 1 are started.
+  // threads <= 0: physical_cores() of them. The caller is thread 0; threads - 1 are started.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -49,9 +48,5 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
 };
-
-// Physical cores this process may run on (its affinity mask, one per core where the kernel tells
-// siblings apart).
-int physical_cores();
 
 }  // namespace kvtoll

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kvtoll/core/host.h"
 #include "kvtoll/core/thread_pool.h"
 #include "kvtoll/engine/step.h"
 

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// One of the two files that know CUPTI's headers. Range profiler with one range per kernel, or ranges
-// of the caller around graph launches, and one pass, so that nothing is replayed. Source: CUPTI documentation 13.0, "CUPTI Range Profiling API"
-// and "CUPTI Profiling Host API" (CUDA 12.6 and newer).
+// One of the two files that know CUPTI's headers. Range profiler with one range per kernel, or
+// ranges of the caller around graph launches, and one pass, so that nothing is replayed. Source:
+// CUPTI documentation 13.0, "CUPTI Range Profiling API" and "CUPTI Profiling Host API" (CUDA 12.6
+// and newer).
 #include "kvtoll/profiler/cupti_library.h"
 #include "kvtoll/profiler/dram_counter.h"
 

@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/ranges.h>
 
-#include <fstream>
 #include <sstream>
 #include <thread>
 
-#include "kvtoll/core/thread_pool.h"
+#include "kvtoll/core/host.h"
 #include "kvtoll/profiler/cpu_guard.h"
 #include "kvtoll/profiler/doctor.h"
 #include "kvtoll/profiler/rapl.h"
@@ -16,25 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The value of the first line "key : value" of a /proc file; empty when there is none.
-std::string proc_value(const fs::path& path, std::string_view key) {
-  std::ifstream file(path);
-  std::string line;
-  while (std::getline(file, line)) {
-    const size_t colon = line.find(':');
-    if (!line.starts_with(key) || colon == std::string::npos) continue;
-    const size_t start = line.find_first_not_of(" \t", colon + 1);
-    return start == std::string::npos ? "" : line.substr(start);
-  }
-  return {};
-}
-
 Check check_cpu(const fs::path& root) {
-  std::string model = proc_value(root / "proc/cpuinfo", "model name");
-  if (model.empty()) model = "unknown model";
   return {"cpu", CheckState::kOk,
-          fmt::format("{}, {} physical cores and {} threads usable", model, physical_cores(),
-                      std::thread::hardware_concurrency()),
+          fmt::format("{}, {} physical cores and {} threads usable", cpu_name(root),
+                      physical_cores(), std::thread::hardware_concurrency()),
           ""};
 }
 
@@ -57,12 +41,8 @@ Check check_simd(const fs::path& root) {
 }
 
 Check check_memory(const fs::path& root) {
-  const auto gb = [&](const char* key) {
-    return static_cast<double>(
-               std::strtoll(proc_value(root / "proc/meminfo", key).c_str(), nullptr, 10)) *
-           1024e-9;
-  };
-  const double total = gb("MemTotal"), free = gb("MemAvailable");
+  const double total = static_cast<double>(total_memory(root).value) * 1e-9,
+               free = static_cast<double>(available_memory(root).value) * 1e-9;
   const bool enough = free >= 2.0;
   return {"memory", enough ? CheckState::kOk : CheckState::kUnfit,
           fmt::format("{:.1f} GB, {:.1f} GB available", total, free),

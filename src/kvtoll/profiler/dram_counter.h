@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// Bytes that really crossed the DRAM pins, through CUPTI's range profiler: one pass, no replay, in a
-// run of its own whose times mean nothing (kernels are serialised). Kernel by kernel, or, where a
+// Bytes that really crossed the DRAM pins, through CUPTI's range profiler: one pass, no replay, in
+// a run of its own whose times mean nothing (kernels are serialised). Kernel by kernel, or, where a
 // CUDA graph launches them, range by range as the caller marks them. Example:
 //   auto counter = make_dram_counter();
 //   if (counter->start(CountBy::kKernel, 1000)) { steps(); auto kernels = counter->stop(); }

@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kMostKernels = 1 << 13, kMostSteps = 1 << 8;
 }
 
-// Seen on an H100 with driver 580 and CUDA 13.0: counting by kernel fails at stop (error 999) once a
-// graph was launched meanwhile.
+// Seen on an H100 with driver 580 and CUDA 13.0: counting by kernel fails at stop (error 999) once
+// a graph was launched meanwhile.
 Result<void> DramTracer::start(CountBy by) {
   ops_.clear();
   steps_.clear();

@@ -21,8 +21,8 @@ struct DramBytes {
   int64_t context = 0;  // cached tokens before the first counted step
   Bytes read, written;  // over all steps
   Bytes declared;       // likewise
-  // Per kernel name, in TraceData's form (no times). Empty where whole steps were counted, and, with
-  // a reason, where the counters' list of kernels is not the engine's (library kernels).
+  // Per kernel name, in TraceData's form (no times). Empty where whole steps were counted, and,
+  // with a reason, where the counters' list of kernels is not the engine's (library kernels).
   TraceData kernels;
   std::string unpaired;
 

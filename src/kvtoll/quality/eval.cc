@@ -7,6 +7,7 @@
 #include <set>
 
 #include "kvtoll/core/files.h"
+#include "kvtoll/core/text_hash.h"
 #include "kvtoll/engine/session.h"
 #include "kvtoll/formats/codec.h"
 #include "kvtoll/quality/eval_questions.h"

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kvtoll/quality/eval_questions.h"
 
+#include "kvtoll/core/text_hash.h"
 #include "kvtoll/quality/datasets.h"
 #include "kvtoll/quality/prompts.h"
 #include "kvtoll/quality/tasks/arith.h"

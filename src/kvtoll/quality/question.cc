@@ -55,10 +55,4 @@ std::vector<Question> stratified_subset(const std::vector<Question>& all, int co
   return out;
 }
 
-std::string text_hash(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  return fmt::format("{:016x}", hash);
-}
-
 }  // namespace kvtoll

@@ -37,7 +37,4 @@ struct Dataset {
 // or not below the size: everything.
 std::vector<Question> stratified_subset(const std::vector<Question>& all, int count, uint64_t seed);
 
-// 64-bit FNV-1a as 16 hexadecimal digits: prompt hashes, configuration keys.
-std::string text_hash(std::string_view text);
-
 }  // namespace kvtoll

@@ -4,22 +4,17 @@
 
 #include <fmt/core.h>
 
+#include "kvtoll/core/text_hash.h"
+
 namespace kvtoll::report {
 namespace {
 
 constexpr size_t kLongestPart = 100;  // two parts and the numbers stay under 255 bytes
 
-// FNV-1a, 64 bit.
-uint64_t hash_of(std::string_view text) {
-  uint64_t hash = 14695981039346656037ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return hash;
-}
-
 std::string name_part(std::string_view text) {
   std::string encoded = percent_encode(text);
   if (encoded.size() <= kLongestPart) return encoded;
-  return fmt::format("{},h{:016x}", encoded.substr(0, kLongestPart - 18), hash_of(text));
+  return fmt::format("{},h{}", encoded.substr(0, kLongestPart - 18), text_hash(text));
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ Result<void> run_counted_pass(report::RunRecord& record, Session& session,
     record.dram.reason = "too few steps to count";
     return {};
   }
-  const profiler::CountBy by = record.config.launch == "graph" ? profiler::CountBy::kRange
-                                                               : profiler::CountBy::kKernel;
+  const profiler::CountBy by =
+      record.config.launch == "graph" ? profiler::CountBy::kRange : profiler::CountBy::kKernel;
   std::optional<Result<profiler::DramBytes>> bytes;
   std::string refused;
   const auto on_step = [&](int done) {

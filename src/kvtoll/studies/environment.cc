@@ -2,37 +2,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kvtoll/studies/environment.h"
 
-#include <sched.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <ctime>
-#include <fstream>
 
 #include "kvtoll/core/build_info.h"
 #include "kvtoll/core/clock.h"
+#include "kvtoll/core/host.h"
 #include "kvtoll/core/thread_pool.h"
 #include "kvtoll/profiler/nvml.h"
 
 namespace kvtoll::studies {
 namespace {
 
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name"))
-      if (const size_t colon = line.find(": "); colon != line.npos) return line.substr(colon + 2);
-  return "unknown";
-}
-
-int64_t usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  return sysconf(_SC_NPROCESSORS_ONLN);
+int64_t usable_cpus() {
+  int64_t cpus = 0;
+  for (const auto& core : usable_cores()) cpus += static_cast<int64_t>(core.size());
+  return cpus;
 }
 
 std::string os_name() {
@@ -66,9 +55,8 @@ report::EnvironmentFields host_environment(const std::string& backend,
       .build_type = std::string(build.build_type),
       .compiler = std::string(build.compiler),
       .cuda_compiler = std::string(build.cuda_compiler),
-      .cores = usable_cores(),
-      .memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) *
-                      static_cast<int64_t>(sysconf(_SC_PAGESIZE)),
+      .cores = usable_cpus(),
+      .memory_bytes = total_memory().value,
       .git_dirty = build.git_dirty,
       .argv = argv,
   };

@@ -8,23 +8,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
 #include "kvtoll/backends/cpu/bytes.h"
 #include "kvtoll/cache/footprint.h"
+#include "kvtoll/core/host.h"
 
 namespace kvtoll::cpu {
 namespace {
-
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) {
-      const size_t colon = line.find(": ");
-      if (colon != std::string::npos) return line.substr(colon + 2);
-    }
-  return "unknown CPU";
-}
 
 double gigabytes(Bytes bytes) { return static_cast<double>(bytes.value) * 1e-9; }
 
@@ -47,7 +37,7 @@ Result<std::unique_ptr<Backend>> CpuBackend::make(std::shared_ptr<const Checkpoi
 
 BackendInfo CpuBackend::info() const {
   BackendInfo info{.name = "cpu"};
-  info.device = fmt::format("{} ({} threads, {})", cpu_model(), pool_.size(), simd_name());
+  info.device = fmt::format("{} ({} threads, {})", cpu_name(), pool_.size(), simd_name());
   info.attention_kernels = {"cpu_attention"};
   if (cache_ && cache_->any_quantized()) info.attention_kernels.push_back("cpu_dequantize");
   return info;

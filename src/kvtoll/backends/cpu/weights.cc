@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <fstream>
 #include <string>
 
 #include "kvtoll/backends/cpu/kernels.h"
+#include "kvtoll/core/host.h"
 
 namespace kvtoll::cpu {
 namespace {
@@ -156,17 +156,6 @@ Bytes weight_bytes(const ModelConfig& config, DType dtype) {
       sum += Bytes(weight_shape(config, role).elements() * size);
     }
   return sum;
-}
-
-Bytes available_memory() {
-  std::ifstream file("/proc/meminfo");
-  std::string key;
-  int64_t kib = 0;
-  while (file >> key >> kib) {
-    if (key == "MemAvailable:") return Bytes(kib * 1024);
-    file.ignore(64, '\n');
-  }
-  return Bytes(0);
 }
 
 }  // namespace kvtoll::cpu

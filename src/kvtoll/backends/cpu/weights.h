@@ -47,7 +47,5 @@ class Weights {
 
 // What Weights::load will allocate.
 Bytes weight_bytes(const ModelConfig& config, DType dtype);
-// Memory that this process can still get, from the kernel; 0 when it does not say.
-Bytes available_memory();
 
 }  // namespace kvtoll::cpu

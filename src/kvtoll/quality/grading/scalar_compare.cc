@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kvtoll/core/rng.h"
+#include "kvtoll/core/text_hash.h"
 
 namespace kvtoll {
 namespace {
@@ -25,9 +26,7 @@ std::vector<std::string> all_variables(const Expr& a, const Expr& b, const Conve
 }
 
 uint64_t bits_for(const std::string& name, int attempt) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  return random_bits(hash, 17, static_cast<uint64_t>(attempt));
+  return random_bits(fnv1a(name), 17, static_cast<uint64_t>(attempt));
 }
 
 // Positive at even attempts: where roots and logarithms of letters are real.
