@@ -58,32 +58,6 @@ TEST(RecordParts, OneStepHasNoSlope) {
   EXPECT_EQ(record.step_latency.fit.intercept_ns, 50'000.0);
 }
 
-TEST(RecordParts, EnergyWindowsAddUp) {
-  profiler::EnergyWindow w{.ok = true,
-                           .method = "rapl",
-                           .start_ns = 100,
-                           .end_ns = 1100,
-                           .steps = 3,
-                           .aligned_ns = 900,
-                           .aligned = Joules(9),
-                           .gross = Joules(10),
-                           .edge_error = 0.01};
-  profiler::EnergyWindow v = w;
-  v.end_ns = 3100;  // three times as long
-  v.edge_error = 0.05;
-  const auto all = joined_windows({w, v});
-  EXPECT_TRUE(all.ok);
-  EXPECT_EQ(all.end_ns - all.start_ns, 4000);
-  EXPECT_EQ(all.gross.value, 20.0);
-  EXPECT_EQ(all.steps, 6);
-  EXPECT_NEAR(all.edge_error, 0.04, 1e-12);
-  v.ok = false;
-  v.reason = "too short";
-  EXPECT_FALSE(joined_windows({w, v}).ok);
-  EXPECT_EQ(joined_windows({w, v}).reason, "too short");
-  EXPECT_FALSE(joined_windows({}).ok);
-}
-
 TEST(RecordParts, MemorySplitKeepsItsTags) {
   MemorySplit split;
   split[MemoryTag::kWeights] = Bytes(1);

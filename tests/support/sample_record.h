@@ -67,7 +67,7 @@ inline report::RunRecord sample_record(const std::string& kv = "int4-quanto",
                     {10, 0.5, {9, 11}, {0.4, 0.6}},
                     {10, 0.4, {9, 11}, {0.3, 0.5}}};
   r.memory = {100, 20, 5, 10, 35, 7, 3, 150};
-  r.energy = {false, "no counter", "", 0, 0, {}, {}, {}, {}};
+  r.energy = {false, "no counter", "", 0, 0, {}, {}, {}, {}, {}, {}};
   r.kernels = {{"gemv_kernel", "attention", "attention.projection", 4, 400, 4000, {}},
                {"dequant_kernel", "dequantization", "", 4, 100, 1000, 1100}};
   for (const auto name : report::kCategories) r.categories[std::string(name)] = {100, 1.0 / 9};

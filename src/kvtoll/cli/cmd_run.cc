@@ -113,6 +113,8 @@ void add_machine(CLI::App& app, RunArguments& a) {
   app.add_option("--devices", r.devices, "CUDA devices; several share the work");
   app.add_option("--order", r.order, "interleaved or sequential (default: the study's)");
   app.add_flag("--force", r.force, "measure again what is finished");
+  app.add_flag("--prefill-energy", r.prefill_energy,
+               "measure the prompt's energy in a window of its own, about 10 s a configuration");
   app.add_flag("--traces", r.traces,
                "keep every kernel of the traced passes below RESULTS/traces, for ui.perfetto.dev");
   app.add_flag("--quiet", r.quiet, "no progress");

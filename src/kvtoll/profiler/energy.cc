@@ -145,7 +145,14 @@ EnergyWindow close_window(std::vector<CounterStep> steps, std::vector<PowerSampl
   const int64_t doubt = (first.time_ns - first.before_ns) + (last.time_ns - last.before_ns);
   window.edge_error = static_cast<double>(doubt) / static_cast<double>(window.aligned_ns);
   window.long_enough = window.steps >= kMinimumSteps && window.edge_error <= 0.01;
+  window.counter = std::move(steps);
   return window;
+}
+
+EnergyWindow part_of(const EnergyWindow& window, int64_t start_ns, int64_t end_ns) {
+  EnergyWindow part = close_window(window.counter, window.samples, start_ns, end_ns);
+  part.method = window.method;
+  return part;
 }
 
 EnergyResult settle_energy(const EnergyWindow& window, double idle_watts_before,

@@ -31,6 +31,14 @@ struct PowerSample {
   int64_t memory_used = -1;  // bytes in use on the device, -1: not read
 };
 
+// What the polling thread saw: the counter had its old value at `before_ns` and `joules` at
+// `time_ns`, so its step lies between the two.
+struct CounterStep {
+  int64_t before_ns = 0;
+  int64_t time_ns = 0;
+  double joules = 0.0;
+};
+
 // What the counter said about one stretch of work.
 struct EnergyWindow {
   bool ok = false;
@@ -47,6 +55,7 @@ struct EnergyWindow {
   bool long_enough = false;    // edge_error at most 1 %
   double sampled_watts = 0.0;  // mean of the sampled power over the work, 0: none
   std::vector<PowerSample> samples;
+  std::vector<CounterStep> counter;  // its steps inside the work
 
   double watts() const {
     return aligned_ns > 0 ? aligned.value / (static_cast<double>(aligned_ns) * 1e-9) : 0.0;
@@ -81,6 +90,9 @@ class EnergyMeter {
 
 // backend "cpu" or "cuda"; device is the CUDA ordinal. Never null.
 std::unique_ptr<EnergyMeter> make_energy_meter(std::string_view backend, int device = 0);
+
+// The same for a stretch of the window's work, with edges of its own: decoding without the prompt.
+EnergyWindow part_of(const EnergyWindow& window, int64_t start_ns, int64_t end_ns);
 
 EnergyResult settle_energy(const EnergyWindow& window, double idle_watts_before,
                            double idle_watts_after, int64_t tokens);

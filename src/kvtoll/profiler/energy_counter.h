@@ -25,14 +25,6 @@ class EnergyCounter {
   virtual Nanoseconds period() const = 0;
 };
 
-// What the polling thread saw: the counter had its old value at `before_ns` and `joules` at
-// `time_ns`, so its step lies between the two.
-struct CounterStep {
-  int64_t before_ns = 0;
-  int64_t time_ns = 0;
-  double joules = 0.0;
-};
-
 // The arithmetic of a window, apart from threads and clocks.
 EnergyWindow close_window(std::vector<CounterStep> steps, std::vector<PowerSample> samples,
                           int64_t start_ns, int64_t end_ns);

@@ -96,10 +96,17 @@ std::string energy_rows(const RunRecord& a, const RunRecord& b) {
     return fmt::format("\n  energy: not available ({})\n",
                        a.energy.available ? b.energy.reason : a.energy.reason);
   const auto joules = [](const std::optional<double>& x) { return x ? fixed(*x, 4) : "-"; };
-  return "\n" +
-         row("gross J/token", joules(a.energy.gross_j_per_token),
-             joules(b.energy.gross_j_per_token), "") +
-         row("net J/token", joules(a.energy.net_j_per_token), joules(b.energy.net_j_per_token), "");
+  const auto both = [&](const char* name, const auto& x, const auto& y) {
+    return row(name, joules(x), joules(y), "");
+  };
+  std::string text = "\n" +
+                     both("gross J/token", a.energy.gross_j_per_token, b.energy.gross_j_per_token) +
+                     both("net J/token", a.energy.net_j_per_token, b.energy.net_j_per_token);
+  const EnergyPart &x = a.energy.decode, &y = b.energy.decode;
+  if (x.available && y.available)
+    text += both("  decode, gross", x.gross_j_per_token, y.gross_j_per_token) +
+            both("  decode, net", x.net_j_per_token, y.net_j_per_token);
+  return text;
 }
 
 Result<void> require_measured(const RunRecord& r, const fs::path& file) {

@@ -99,11 +99,20 @@ struct MemoryFields {
           kv_bytes = 0, workspace_bytes = 0, framework_bytes = 0, peak_bytes = 0;
 };
 
+struct EnergyPart {
+  bool available = false;
+  std::string reason;
+  int64_t window_ns = 0, samples = 0;
+  double edge_error = 0.0;
+  std::optional<double> gross_j_per_token, net_j_per_token, mean_w;
+};
+
 struct EnergyFields {
   bool available = false;
   std::string reason, method;
   int64_t window_ns = 0, samples = 0;
   std::optional<double> gross_j_per_token, net_j_per_token, idle_w, mean_w;
+  EnergyPart decode, prefill;
 };
 
 struct KernelRow {

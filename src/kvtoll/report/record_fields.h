@@ -81,10 +81,19 @@ void fields(A& a, MemoryFields& x) {
 }
 
 template <class A>
+void fields(A& a, EnergyPart& x) {
+  a("available", x.available), a("reason", x.reason), a("window_ns", x.window_ns);
+  a("samples", x.samples), a("edge_error", x.edge_error);
+  a("gross_j_per_token", x.gross_j_per_token), a("net_j_per_token", x.net_j_per_token);
+  a("mean_w", x.mean_w);
+}
+
+template <class A>
 void fields(A& a, EnergyFields& x) {
   a("available", x.available), a("reason", x.reason), a("method", x.method);
   a("window_ns", x.window_ns), a("samples", x.samples), a("gross_j_per_token", x.gross_j_per_token);
   a("net_j_per_token", x.net_j_per_token), a("idle_w", x.idle_w), a("mean_w", x.mean_w);
+  a("decode", x.decode), a("prefill", x.prefill);
 }
 
 template <class A>

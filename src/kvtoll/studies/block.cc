@@ -9,6 +9,7 @@
 #include "kvtoll/profiler/trace_export.h"
 #include "kvtoll/studies/counted_pass.h"
 #include "kvtoll/studies/record_parts.h"
+#include "kvtoll/studies/run_energy.h"
 #include "kvtoll/studies/traced_pass.h"
 
 namespace kvtoll::studies {
@@ -23,7 +24,7 @@ struct Format {
   report::RunRecord record;
   CacheRequest request;
   std::vector<TimedRun> runs;
-  std::vector<profiler::EnergyWindow> energy;
+  RunEnergy energy;
   bool alive() const { return record.status == report::Status::kOk; }
 };
 
@@ -77,7 +78,7 @@ class BlockRun {
   Result<void> interleaved() {
     for (int64_t i = 0; i < protocol().warmups + protocol().runs; ++i)
       for (Format& format : formats_) KVTOLL_TRY_VOID(one_run(format, i));
-    for (Format& format : formats_) KVTOLL_TRY_VOID(traced_run(format));
+    for (Format& format : formats_) KVTOLL_TRY_VOID(passes(format));
     return {};
   }
 
@@ -85,9 +86,15 @@ class BlockRun {
     for (Format& format : formats_) {
       for (int64_t i = 0; i < protocol().warmups + protocol().runs; ++i)
         KVTOLL_TRY_VOID(one_run(format, i));
-      KVTOLL_TRY_VOID(traced_run(format));
+      KVTOLL_TRY_VOID(passes(format));
     }
     return {};
+  }
+
+  // What is measured beside the runs, in generations of its own.
+  Result<void> passes(Format& format) {
+    KVTOLL_TRY_VOID(prompts_run(format));
+    return traced_run(format);
   }
 
   // i counts warm-ups, then runs.
@@ -104,7 +111,7 @@ class BlockRun {
       if (!throttled || attempt == kMostRepeats) return {};
       ++format.record.protocol.repeated_runs;
       format.runs.pop_back();
-      format.energy.pop_back();
+      format.energy.drop_last_run();
     }
   }
 
@@ -123,12 +130,33 @@ class BlockRun {
     if (metered) setup_.instruments.meter->begin();
     const Nanoseconds start = now();
     auto timing = generate(format);
-    format.energy.push_back(metered ? setup_.instruments.meter->end() : profiler::EnergyWindow{});
+    const auto window = metered ? setup_.instruments.meter->end() : profiler::EnergyWindow{};
     const profiler::ClockReport clocks = setup_.instruments.guard->end();
     if (!timing) return tl::unexpected<Error>(timing.error());
+    format.energy.add_run(window, *timing);
     format.runs.push_back({round, start, std::move(*timing)});
     for (const profiler::Warning& w : clocks.warnings) warn(format, w);
     throttled = clocks.throttled;
+    return {};
+  }
+
+  // Prompts one after the other for as long as the energy counter needs.
+  Result<void> prompts_run(Format& format) {
+    profiler::EnergyMeter& meter = *setup_.instruments.meter;
+    if (!setup_.prefill_energy || !meter.availability().available || !format.alive()) return {};
+    announce(format, "prompts");
+    if (auto ready = prepare(format); !ready) return stopped_by(format, ready.error());
+    Session session(setup_.backend);
+    int64_t generations = 0;
+    meter.begin();
+    const Nanoseconds start = now();
+    for (; now() - start < meter.minimum_window(); ++generations) {
+      auto done = session.generate_fixed(setup_.prompt, format.request.slots, 1, {});
+      if (!done) return stopped_by(format, done.error());
+      if (setup_.interrupted && setup_.interrupted())
+        return tl::unexpected<Error>({ErrorKind::kInterrupted, "interrupted between prompts"});
+    }
+    format.energy.set_prompts(meter.end(), generations);
     return {};
   }
 
@@ -200,11 +228,9 @@ class BlockRun {
     fill_timing(record, format.runs);
     const auto& meter = *setup_.instruments.meter;
     if (meter.availability().available) {
-      const int64_t tokens = record.config.batch * record.config.new_tokens * protocol().runs;
-      const auto result =
-          profiler::settle_energy(joined_windows(format.energy), idle_before, idle_after, tokens);
-      record.energy = energy_fields(result);
-      for (const profiler::Warning& w : result.warnings) warn(format, w);
+      std::vector<profiler::Warning> warnings;
+      record.energy = format.energy.fields(record.config, idle_before, idle_after, warnings);
+      for (const profiler::Warning& w : warnings) warn(format, w);
     } else {
       record.energy.reason = meter.availability().reason;
     }

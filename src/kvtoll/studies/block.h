@@ -42,6 +42,7 @@ struct BlockSetup {
   Progress& progress;
   std::function<bool()> interrupted;  // asked after every step; may be empty
   std::filesystem::path traces;       // folder for the traced passes' events; empty: not kept
+  bool prefill_energy = false;        // prompts in an energy window of their own
 };
 
 // Steps of one configuration: warm-ups, runs and the traced pass.

@@ -69,10 +69,6 @@ void fill_latency(report::StepLatencyFields& out, const std::vector<TimedRun>& r
   out.fit_append = fit_fields(append_context, append);
 }
 
-std::optional<double> finite(double x) {
-  return std::isfinite(x) ? std::optional<double>(x) : std::nullopt;
-}
-
 }  // namespace
 
 report::Distribution distribution(std::vector<double> samples) {
@@ -106,53 +102,9 @@ report::MemoryFields memory_fields(const MemorySplit& now, const MemorySplit& pe
           .peak_bytes = peak.total().value};
 }
 
-profiler::EnergyWindow joined_windows(const std::vector<profiler::EnergyWindow>& windows) {
-  profiler::EnergyWindow all;
-  double error_time = 0.0, sampled = 0.0;
-  all.ok = !windows.empty();
-  all.reason = windows.empty() ? "no run was metered" : "";
-  all.edge_error = 0.0;
-  for (const profiler::EnergyWindow& w : windows) {
-    const auto ns = static_cast<double>(w.end_ns - w.start_ns);
-    if (!w.ok && all.ok) all.ok = false, all.reason = w.reason;
-    all.method = w.method;
-    all.end_ns += w.end_ns - w.start_ns;
-    all.steps += w.steps;
-    all.step_ns = w.step_ns;
-    all.aligned_ns += w.aligned_ns;
-    all.aligned += w.aligned;
-    all.gross += w.gross;
-    error_time += w.edge_error * ns;
-    sampled += w.sampled_watts * ns;
-    all.samples.insert(all.samples.end(), w.samples.begin(), w.samples.end());
-  }
-  const auto total = static_cast<double>(all.end_ns);
-  if (total > 0) {
-    all.edge_error = error_time / total;
-    all.sampled_watts = sampled / total;
-  }
-  all.long_enough = all.ok && all.edge_error <= 0.01;
-  return all;
-}
-
 std::string warning_text(const profiler::Warning& warning) {
   const std::string text = warning.code + ": " + warning.message;
   return warning.cure.empty() ? text : fmt::format("{} ({})", text, warning.cure);
-}
-
-report::EnergyFields energy_fields(const profiler::EnergyResult& result) {
-  report::EnergyFields out;
-  out.available = result.available;
-  out.reason = result.reason;
-  out.method = result.method;
-  if (!result.available) return out;
-  out.window_ns = static_cast<int64_t>(result.window_s * 1e9);
-  out.samples = result.counter_steps;
-  out.gross_j_per_token = finite(result.gross_j_per_token);
-  out.net_j_per_token = finite(result.net_j_per_token);
-  out.idle_w = finite((result.idle_watts_before + result.idle_watts_after) / 2);
-  out.mean_w = finite(result.gross_watts);
-  return out;
 }
 
 }  // namespace kvtoll::studies

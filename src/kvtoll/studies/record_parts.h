@@ -8,7 +8,7 @@
 
 #include "kvtoll/core/memory_tag.h"
 #include "kvtoll/engine/session.h"
-#include "kvtoll/profiler/energy.h"
+#include "kvtoll/profiler/availability.h"
 #include "kvtoll/report/record.h"
 
 namespace kvtoll::studies {
@@ -26,9 +26,6 @@ report::Distribution distribution(std::vector<double> samples);
 report::MemoryFields memory_fields(const MemorySplit& now, const MemorySplit& peak,
                                    Bytes framework);
 
-// Several counter windows as one: durations, joules and steps add up.
-profiler::EnergyWindow joined_windows(const std::vector<profiler::EnergyWindow>& windows);
 std::string warning_text(const profiler::Warning& warning);  // "code: message (cure)"
-report::EnergyFields energy_fields(const profiler::EnergyResult& result);
 
 }  // namespace kvtoll::studies

@@ -101,6 +101,7 @@ Result<RunOptions> run_options(const RunRequest& r) {
   options.results = r.results;
   options.force = r.force;
   options.keep_traces = r.traces;
+  options.prefill_energy = r.prefill_energy;
   options.quiet = r.quiet;
   options.argv = r.argv;
   options.engine.threads = r.threads;

@@ -23,7 +23,7 @@ struct RunRequest {
   std::string dtype = "fp16", prefill = "exact";
   int threads = 0;
   std::string only, order, shard, devices;
-  bool force = false, quiet = false, traces = false;
+  bool force = false, quiet = false, traces = false, prefill_energy = false;
   std::vector<std::string> argv;
 };
 

@@ -108,7 +108,8 @@ class StudyRun {
       base.warnings.push_back(warning_text(unfit));
     return measure_block(
         {block, base, **backend, prompt.tokens, instruments_, progress, options_.interrupted,
-         options_.keep_traces ? options_.results / "traces" : std::filesystem::path()});
+         options_.keep_traces ? options_.results / "traces" : std::filesystem::path(),
+         options_.prefill_energy});
   }
 
   // The backend of the last block is kept while model and path stay the same.

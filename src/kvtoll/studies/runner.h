@@ -31,6 +31,7 @@ struct RunOptions {
   bool force = false;           // measure again what is finished
   bool quiet = false;
   bool keep_traces = false;       // the traced passes' events below results/traces
+  bool prefill_energy = false;    // prompts in an energy window of their own
   bool measure_bandwidth = true;  // of the host's memory, once
   std::vector<std::string> argv;
   std::function<bool()> interrupted;  // may be empty
