@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "kvtoll/profiler/kernel_categories.h"
@@ -38,6 +39,15 @@ class Writer {
     name_process(kDevice, "kernels");
     name_process(kHost, "host");
     name_process(kMeters, "meters");
+  }
+
+  // order: where the track stands among its process's.
+  void name_track(int process, int64_t track, std::string_view name, int64_t order) {
+    const auto meta = [&](const char* what, Json args) {
+      add({{"ph", "M"}, {"pid", process}, {"tid", track}, {"name", what}, {"args", args}});
+    };
+    meta("thread_name", {{"name", name}});
+    meta("thread_sort_index", {{"sort_index", order}});
   }
 
   void span(int process, int64_t track, std::string_view name, std::string_view category,
@@ -90,9 +100,48 @@ int64_t first_time(const TraceData& trace, std::span<const PowerSample> power,
   return first == INT64_MAX ? 0 : first;
 }
 
+// Kernels of one stream can overlap (programmatic dependent launch), and a viewer draws what
+// overlaps on a track only where one lies within the other: so each stream has as many tracks as
+// kernels that run side by side.
+class StreamTracks {
+ public:
+  explicit StreamTracks(Writer& out) : out_(out) {}
+
+  // Called in order of the start times.
+  int64_t track(const KernelRecord& k) {
+    std::vector<int64_t>& ends = ends_[k.stream];
+    const auto free = std::ranges::find_if(ends, [&](int64_t end) { return end <= k.start_ns; });
+    const int64_t lane = free - ends.begin(), id = k.stream + lane * kLaneStride;
+    if (free != ends.end()) {
+      *free = k.end_ns;
+      return id;
+    }
+    ends.push_back(k.end_ns);
+    out_.name_track(kDevice, id,
+                    lane == 0 ? fmt::format("stream {}", k.stream)
+                              : fmt::format("stream {}, side by side {}", k.stream, lane),
+                    k.stream * kMostLanes + std::min(lane, kMostLanes - 1));
+    return id;
+  }
+
+ private:
+  static constexpr int64_t kLaneStride = 1'000'000, kMostLanes = 64;
+  Writer& out_;
+  std::map<uint32_t, std::vector<int64_t>> ends_;  // by stream: when each track's last kernel ends
+};
+
+std::vector<const KernelRecord*> by_start(const TraceData& trace) {
+  std::vector<const KernelRecord*> list;
+  for (const KernelRecord& k : trace.kernels)
+    if (k.end_ns > 0) list.push_back(&k);
+  std::ranges::stable_sort(list, {}, &KernelRecord::start_ns);
+  return list;
+}
+
 void add_kernels(Writer& out, const TraceData& trace) {
-  for (const KernelRecord& k : trace.kernels) {
-    if (k.end_ns == 0) continue;
+  StreamTracks tracks(out);
+  for (const KernelRecord* kernel : by_start(trace)) {
+    const KernelRecord& k = *kernel;
     const KernelClass kind = refine(classify(k.name), k.context);
     Json args = {{"layer", k.layer}, {"step", k.step}};
     if (!kind.part.empty()) args["part"] = kind.part;
@@ -100,12 +149,13 @@ void add_kernels(Writer& out, const TraceData& trace) {
       args["declared_bytes"] = k.declared_bytes;
       args["gb_s"] = gb_per_s(Bytes(k.declared_bytes), Nanoseconds(k.end_ns - k.start_ns));
     }
-    out.span(kDevice, k.stream, k.name, category_name(kind.category), k.start_ns, k.end_ns,
+    out.span(kDevice, tracks.track(k), k.name, category_name(kind.category), k.start_ns, k.end_ns,
              std::move(args));
   }
 }
 
 void add_host(Writer& out, const TraceData& trace) {
+  if (!trace.steps.empty()) out.name_track(kHost, kStepTrack, "steps", 0);
   for (size_t i = 0; i < trace.steps.size(); ++i) {
     const StepRecord& s = trace.steps[i];
     out.span(kHost, kStepTrack, step_name(s.step.kind), "step", s.start_ns, s.end_ns,
