@@ -99,9 +99,9 @@ std::string energy_rows(const RunRecord& a, const RunRecord& b) {
   const auto both = [&](const char* name, const auto& x, const auto& y) {
     return row(name, joules(x), joules(y), "");
   };
-  std::string text = "\n" +
-                     both("gross J/token", a.energy.gross_j_per_token, b.energy.gross_j_per_token) +
-                     both("net J/token", a.energy.net_j_per_token, b.energy.net_j_per_token);
+  std::string text = "\n";
+  text += both("gross J/token", a.energy.gross_j_per_token, b.energy.gross_j_per_token);
+  text += both("net J/token", a.energy.net_j_per_token, b.energy.net_j_per_token);
   const EnergyPart &x = a.energy.decode, &y = b.energy.decode;
   if (x.available && y.available)
     text += both("  decode, gross", x.gross_j_per_token, y.gross_j_per_token) +
