@@ -95,11 +95,16 @@ struct DeviceStore {
     Memory input(static_cast<int64_t>(bytes.size()));
     input.put(bytes.data(), static_cast<int64_t>(bytes.size()));
     Memory workspace(kv_quantize_workspace(layout).value);
-    const int iterations =
-        kv_device_quantize(layout,
-                           {input.get(), tokens * layout.shape.dim, tokens, codes.get(),
-                            scale.get(), offset.get(), workspace.get(), stop},
-                           nullptr, {});
+    const int iterations = kv_device_quantize(layout,
+                                              {.x = input.get(),
+                                               .head_stride = tokens * layout.shape.dim,
+                                               .tokens = tokens,
+                                               .codes = codes.get(),
+                                               .scale = scale.get(),
+                                               .offset = offset.get(),
+                                               .workspace = workspace.get(),
+                                               .stop = stop},
+                                              nullptr, {});
     KVTOLL_CUDA(cudaDeviceSynchronize());
     workspace.read();
     return iterations;
@@ -108,7 +113,12 @@ struct DeviceStore {
   std::vector<float> dequantize(const KvDeviceLayout& layout) {
     Memory out(layout.shape.elements() * dtype_size(layout.dtype));
     Memory scratch(kv_dequantize_scratch(layout).value);
-    kv_device_dequantize(layout, {codes.get(), scale.get(), offset.get(), out.get(), scratch.get()},
+    kv_device_dequantize(layout,
+                         {.codes = codes.get(),
+                          .scale = scale.get(),
+                          .offset = offset.get(),
+                          .out = out.get(),
+                          .scratch = scratch.get()},
                          nullptr, {});
     KVTOLL_CUDA(cudaDeviceSynchronize());
     scratch.read();
@@ -254,8 +264,13 @@ TEST(KvDeviceQuantize, ReadsHeadsThatLieApart) {
     Memory input(static_cast<int64_t>(bytes.size())), work(kv_quantize_workspace(*layout).value);
     input.put(bytes.data(), static_cast<int64_t>(bytes.size()));
     kv_device_quantize(*layout,
-                       {input.get(), kCapacity * kDim, kTokens, store.codes.get(),
-                        store.scale.get(), store.offset.get(), work.get()},
+                       {.x = input.get(),
+                        .head_stride = kCapacity * kDim,
+                        .tokens = kTokens,
+                        .codes = store.codes.get(),
+                        .scale = store.scale.get(),
+                        .offset = store.offset.get(),
+                        .workspace = work.get()},
                        nullptr, {});
     const Quantized oracle = *kv_encode(format, DType::kF16, x, shape);
     EXPECT_EQ(store.codes.read(), expected_store(*layout, oracle).codes) << spec;
@@ -290,37 +305,146 @@ TEST(KvDeviceSolver, ShrinksEveryHalfAsTheHost) {
   expect_equal(to_floats(DType::kF32, out.read()), table, "shrunk");
 }
 
-TEST(KvDeviceConcat, JoinsStretches) {
+std::vector<float> counted(int64_t n, int from) {
+  std::vector<float> x(static_cast<size_t>(n));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 600 + from);
+  return x;
+}
+
+void put(Memory& memory, DType dtype, const std::vector<float>& values) {
+  const auto bytes = to_bytes(dtype, values);
+  memory.put(bytes.data(), static_cast<int64_t>(bytes.size()));
+}
+
+// Two rows in slots 2 and 0, each with a store and a window of its own length.
+TEST(KvDeviceConcat, JoinsStoresAndWindowsOfEveryRow) {
   KVTOLL_NEEDS_GPU();
+  constexpr int kHeads = 3, kSlots = 3, kRows = 2, kWindow = 4, kMost = 8, kOut = 11;
+  const int slots[kRows] = {2, 0}, stored[kSlots] = {7, 0, 5}, lengths[kSlots] = {9, 0, 5};
+  Memory slot(sizeof(slots)), start(sizeof(stored)), length(sizeof(lengths));
+  slot.put(slots, sizeof(slots));
+  start.put(stored, sizeof(stored));
+  length.put(lengths, sizeof(lengths));
   for (int dim : {64, 80, 63}) {
     for (DType dtype : {DType::kF16, DType::kF32}) {
-      constexpr int kHeads = 3;
-      const int64_t tokens[] = {7, 0, 2}, strides[] = {7 * dim, 5 * dim, 4 * dim};
-      std::vector<std::unique_ptr<Memory>> memories;
-      KvConcatParams p{.out_head_stride = 12 * dim, .kv_heads = kHeads, .dim = dim};
-      std::vector<float> want(kHeads * 12 * dim, 0.0f);
-      int64_t at = 0;
-      for (int k = 0; k < 3; ++k) {
-        std::vector<float> x(kHeads * strides[k]);
-        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 600 + 600 * k);
-        for (int64_t h = 0; h < kHeads; ++h)
-          std::copy_n(x.begin() + h * strides[k], tokens[k] * dim,
-                      want.begin() + h * 12 * dim + at * dim);
-        at += tokens[k];
-        const auto bytes = to_bytes(dtype, x);
-        memories.push_back(std::make_unique<Memory>(static_cast<int64_t>(bytes.size())));
-        memories.back()->put(bytes.data(), static_cast<int64_t>(bytes.size()));
-        p.parts[k] = {memories.back()->get(), tokens[k], strides[k]};
-      }
-      Memory out(kHeads * 12 * dim * dtype_size(dtype));
-      const auto zeros = to_bytes(dtype, std::vector<float>(kHeads * 12 * dim, 0.0f));
-      out.put(zeros.data(), static_cast<int64_t>(zeros.size()));
-      p.out = out.get();
-      kv_device_concat(p, dtype, nullptr, {});
+      const int64_t head = int64_t{kOut} * dim, element = dtype_size(dtype);
+      const auto from_store = counted(int64_t{kRows} * kMost * kHeads * dim, 0);
+      const auto from_window = counted(int64_t{kSlots} * kHeads * kWindow * dim, 700);
+      std::vector<float> want(kRows * kHeads * head, 0.0f);
+      for (int row = 0; row < kRows; ++row)
+        for (int h = 0; h < kHeads; ++h) {
+          const int64_t kept = stored[slots[row]] * dim;
+          const int64_t more = (lengths[slots[row]] + 1) * dim - kept;
+          float* out = want.data() + (row * kHeads + h) * head;
+          std::copy_n(from_store.begin() + row * kMost * kHeads * dim + h * kept, kept, out);
+          std::copy_n(from_window.begin() + (slots[row] * kHeads + h) * kWindow * dim, more,
+                      out + kept);
+        }
+      Memory store(static_cast<int64_t>(from_store.size()) * element),
+          window(static_cast<int64_t>(from_window.size()) * element),
+          out(static_cast<int64_t>(want.size()) * element);
+      put(store, dtype, from_store);
+      put(window, dtype, from_window);
+      put(out, dtype, std::vector<float>(want.size(), 0.0f));
+      const KvConcatParams p{.store = store.get(),
+                             .store_stride = int64_t{kMost} * kHeads * dim,
+                             .exact = window.get(),
+                             .capacity = kWindow,
+                             .out = out.get(),
+                             .out_capacity = kOut,
+                             .slot = reinterpret_cast<const int*>(slot.get()),
+                             .length = reinterpret_cast<const int*>(length.get()),
+                             .start = reinterpret_cast<const int*>(start.get()),
+                             .rows = kRows,
+                             .kv_heads = kHeads,
+                             .dim = dim};
+      kv_device_concat(p, 16, dtype, nullptr, {});
       KVTOLL_CUDA(cudaDeviceSynchronize());
       expect_equal(to_floats(dtype, out.read()), want, fmt::format("dim {}", dim));
     }
   }
+}
+
+TEST(KvDeviceCopy, MovesHeadsApart) {
+  KVTOLL_NEEDS_GPU();
+  for (int dim : {64, 63}) {
+    const auto x = counted(2 * 5 * dim, 0);
+    std::vector<float> want(2 * 9 * dim, 0.0f);
+    for (int h = 0; h < 2; ++h)
+      std::copy_n(x.begin() + h * 5 * dim, 5 * dim, want.begin() + h * 9 * dim);
+    Memory from(static_cast<int64_t>(x.size()) * 2), out(static_cast<int64_t>(want.size()) * 2);
+    put(from, DType::kF16, x);
+    put(out, DType::kF16, std::vector<float>(want.size(), 0.0f));
+    kv_device_copy({from.get(), out.get(), 5 * dim, 9 * dim, 5, 2, dim}, DType::kF16, nullptr, {});
+    KVTOLL_CUDA(cudaDeviceSynchronize());
+    expect_equal(to_floats(DType::kF16, out.read()), want, fmt::format("dim {}", dim));
+  }
+}
+
+// Equally long stores of several sequences in one launch: each as if it were alone.
+TEST(KvDeviceRows, AreQuantizedAsIfAlone) {
+  KVTOLL_NEEDS_GPU();
+  constexpr int kRows = 3, kStores = 5, kTensors = 4;
+  const KvShape shape{4, 33, 128};
+  const KvRows rows{.count = kRows, .store = {4, 0, 2}, .values = {1, 3, 0}};
+  const int64_t n = shape.elements();
+  for (const char* spec : {"int4-quanto", "int4-quanto:axis=-1,group=12", "int8-hqq", "int4-hqq",
+                           "int3-hqq", "int4-hqq:axis=1"})
+    for (SolverStop stop : {SolverStop::kHost, SolverStop::kDevice}) {
+      const KvFormat format = *KvFormat::parse(spec);
+      const auto layout = kv_device_layout(format, DType::kF16, 4, 128, shape.tokens);
+      ASSERT_TRUE(layout) << layout.error().message;
+      const auto apart = [](int64_t bytes) { return (bytes + 255) / 256 * 256; };
+      const int64_t code_stride = apart(layout->bytes().payload.value),
+                    scale_stride = apart(layout->bytes().scales.value / 2);
+      Memory x(kTensors * n * 2), out(kTensors * n * 2), codes(kStores * code_stride),
+          scale(kStores * scale_stride), offset(kStores * scale_stride),
+          work(kRows * kv_quantize_workspace(*layout).value),
+          scratch(kRows * kv_dequantize_scratch(*layout).value);
+      std::vector<float> all;
+      for (int t = 0; t < kTensors; ++t) {
+        const auto kind = t % 2 ? KvData::kOutliers : KvData::kNormal;
+        const auto values = kv_tensor(kind, DType::kF16, shape, 50 + static_cast<uint64_t>(t));
+        all.insert(all.end(), values.begin(), values.end());
+      }
+      put(x, DType::kF16, all);
+      kv_device_quantize(*layout,
+                         {.x = x.get(),
+                          .head_stride = shape.tokens * shape.dim,
+                          .tokens = shape.tokens,
+                          .codes = codes.get(),
+                          .scale = scale.get(),
+                          .offset = offset.get(),
+                          .workspace = work.get(),
+                          .stop = stop,
+                          .x_stride = n,
+                          .code_stride = code_stride,
+                          .scale_stride = scale_stride,
+                          .rows = rows},
+                         nullptr, {});
+      kv_device_dequantize(*layout,
+                           {.codes = codes.get(),
+                            .scale = scale.get(),
+                            .offset = offset.get(),
+                            .out = out.get(),
+                            .scratch = scratch.get(),
+                            .code_stride = code_stride,
+                            .scale_stride = scale_stride,
+                            .out_stride = n,
+                            .rows = rows},
+                           nullptr, {});
+      KVTOLL_CUDA(cudaDeviceSynchronize());
+      const auto got = to_floats(DType::kF16, out.read());
+      for (int r = 0; r < kRows; ++r) {
+        const auto first = all.begin() + rows.values[r] * n;
+        const std::vector<float> values(first, first + n);
+        const Quantized oracle = *kv_encode(format, DType::kF16, values, shape);
+        std::vector<float> want(values.size());
+        kv_decode(format, DType::kF16, oracle, shape, want);
+        const auto mine = got.begin() + rows.values[r] * n;
+        expect_equal({mine, mine + n}, want, fmt::format("{} row {}", spec, r));
+      }
+    }
 }
 
 // Hugging Face's cost per cached value, concatenation included (hf: unpack, mul, sub, cat; to, sub,
@@ -365,11 +489,8 @@ TEST(KvDeviceBytes, AreThoseOfTheLibrary) {
       ++kernels[std::string(op.kernel)];
     };
     kv_device_dequantize(*layout, {}, nullptr, count);
-    kv_device_concat({.parts = {{nullptr, 2048, 2048 * 128}, {}, {}},
-                      .out_head_stride = 2048 * 128,
-                      .kv_heads = 4,
-                      .dim = 128},
-                     DType::kF16, nullptr, count);
+    kv_device_concat({.out_capacity = 2048, .kv_heads = 4, .dim = 128}, 2048, DType::kF16, nullptr,
+                     count);
     EXPECT_EQ(static_cast<double>(bytes) / static_cast<double>(layout->shape.elements()), c.bytes)
         << c.spec;
     if (c.kernels.empty()) continue;

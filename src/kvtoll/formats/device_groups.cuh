@@ -5,12 +5,27 @@
 #pragma once
 
 #include "kvtoll/formats/device_numeric.cuh"
+#include "kvtoll/formats/kv_device.h"
 
 namespace kvtoll::device_formats {
 
 // kRow, kColumn: rows and columns of the library's matrix. kChannel: a column of quanto's axis -1.
 // kSingle: every element its own group.
 enum class Order : uint8_t { kRow, kColumn, kChannel, kSingle };
+
+// An array of every sequence, `stride` elements apart. The y of a launch's grid counts its rows.
+template <class T>
+struct Strided {
+  T* first = nullptr;
+  int64_t stride = 0;
+  __device__ __forceinline__ T* at(int place) const { return first + place * stride; }
+};
+template <class T>
+Strided<const T> read_only(const Strided<T>& array) {
+  return {array.first, array.stride};
+}
+__device__ __forceinline__ int store_of(const KvRows& rows) { return rows.store[blockIdx.y]; }
+__device__ __forceinline__ int values_of(const KvRows& rows) { return rows.values[blockIdx.y]; }
 
 struct Groups {
   Order order = Order::kRow;
@@ -160,13 +175,15 @@ struct GroupOf {
   }
 };
 
-// Where four neighbouring elements, i .. i + 3 (i a multiple of four), have their scales: one
-// division for the four where they share a scale or have neighbouring ones.
+// Where the four elements of this thread (map_four) have their scales: one division for the four
+// where they share a scale or have neighbouring ones.
 class QuadScales {
  public:
-  __device__ __forceinline__ QuadScales(const GroupOf& group_of, const ScalePlace& place, int i)
-      : group_of_(group_of), place_(place), i_(i) {
-    const int group = group_of.of(i);
+  __device__ __forceinline__ QuadScales(const GroupOf& group_of, const ScalePlace& place)
+      : group_of_(group_of),
+        place_(place),
+        i_(4 * static_cast<int>(int64_t{blockIdx.x} * blockDim.x + threadIdx.x)) {
+    const int group = group_of.of(i_);
     first_ = place.of(group);
     if (group_of.order == Order::kRow && group_of.size % 4 == 0) step_ = 0;
     if (group_of.order == Order::kColumn && group + 4 <= group_of.cols) step_ = 1;

@@ -73,19 +73,28 @@ inline dim3 blocks_for(int64_t threads) {
   return dim3(static_cast<unsigned>((threads + kBlock - 1) / kBlock));
 }
 
-// One launch over `threads` threads, through the caller's hook if there is one.
-template <class... Params, class... Args>
-void launch(const KvRun& run, const KvOp& op, CudaStream stream, int64_t threads,
-            void (*kernel)(Params...), Args... args) {
-  if (threads == 0) return;
-  auto go = [&] {
-    kernel<<<blocks_for(threads), kBlock, 0, stream>>>(args...);
+// One launch, through the caller's hook if there is one.
+template <class Go>
+void run_op(const KvRun& run, const KvOp& op, const Go& launch) {
+  const auto go = [&] {
+    launch();
     KVTOLL_CUDA(cudaGetLastError());
   };
   if (run)
     run(op, go);
   else
     go();
+}
+
+// One launch over `threads` threads a row; op: the bytes of one row. The kernel's last parameter is
+// the rows.
+template <class... Params, class... Args>
+void launch(const KvRun& run, const KvOp& op, CudaStream stream, int64_t threads,
+            const KvRows& rows, void (*kernel)(Params...), Args... args) {
+  if (threads == 0) return;
+  const dim3 grid(blocks_for(threads).x, static_cast<unsigned>(rows.count));
+  run_op(run, {op.kernel, op.bytes * rows.count},
+         [&] { kernel<<<grid, kBlock, 0, stream>>>(args..., rows); });
 }
 
 // Calls f with a null pointer of the dtype's device type.

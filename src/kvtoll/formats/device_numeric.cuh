@@ -66,4 +66,20 @@ struct alignas(4 * sizeof(T)) Four {
   T v[4];
 };
 
+// y[i + k] = f(k, x[i + k]) for the four elements, i to i + 3, that are this thread's, of n. y may
+// be x.
+template <class In, class Out, class F>
+__device__ __forceinline__ void map_four(const In* x, int n, Out* y, const F& f) {
+  const int i = 4 * static_cast<int>(int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
+  if (i + 4 <= n) {
+    const Four<In> in = *reinterpret_cast<const Four<In>*>(x + i);
+    Four<Out> out;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) out.v[k] = f(k, in.v[k]);
+    *reinterpret_cast<Four<Out>*>(y + i) = out;
+  } else {
+    for (int k = i; k < n; ++k) y[k] = f(k - i, x[k]);
+  }
+}
+
 }  // namespace kvtoll::device_formats

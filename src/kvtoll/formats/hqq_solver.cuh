@@ -24,11 +24,13 @@ inline __host__ __device__ float mean_error(const SolverError& error, int64_t n)
   return __half2float(__float2half_rn(static_cast<float>(sum) / static_cast<float>(n)));
 }
 
-// Whether iteration i still happens: the error has fallen in every one before it.
-__device__ __forceinline__ bool still_falls(const SolverError* errors, int i, int64_t n) {
+// Whether iteration i of a row still happens: the error has fallen in every one before it.
+// errors: [iteration][row].
+__device__ __forceinline__ bool still_falls(const SolverError* errors, int rows, int i, int64_t n) {
   float best = INFINITY;
   for (int j = 0; j < i; ++j) {
-    const uint4 bits = __ldcg(reinterpret_cast<const uint4*>(errors + j));
+    const uint4 bits =
+        __ldcg(reinterpret_cast<const uint4*>(errors + j * rows + static_cast<int>(blockIdx.y)));
     const SolverError error{(static_cast<unsigned long long>(bits.y) << 32) | bits.x, bits.z, 0};
     const float mean = mean_error(error, n);
     if (!(mean < best)) return false;
@@ -49,21 +51,27 @@ __device__ __forceinline__ float hqq_shrink(float e) {
 }
 
 // All values of |e| that fp16 has, for the test against hqq_shrink_table(): out [n].
-static __global__ void hqq_shrink_kernel(int n, float* __restrict__ out) {
+static __global__ void hqq_shrink_kernel(int n, float* __restrict__ out,
+                                         const __grid_constant__ KvRows) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < n) out[i] = hqq_shrink(__half2float(__ushort_as_half(static_cast<unsigned short>(i))));
 }
 
-// Iteration i: new z of every group, and the error in errors[i]; nothing after the last one.
+// Iteration i: new z of every group, and the error in errors[i][row]; nothing after a row's last.
 template <class T, bool kWarp>
-__global__ void hqq_solve_kernel(const T* __restrict__ x, Groups groups, float levels,
-                                 const float* __restrict__ s, float* __restrict__ z, int i,
-                                 SolverError* errors) {
+__global__ void hqq_solve_kernel(Strided<const T> xs, Groups groups, float levels,
+                                 Strided<const float> ss, Strided<float> zs, int i,
+                                 SolverError* errors, const __grid_constant__ KvRows rows) {
   using H = __half;
   __shared__ bool goes_on;
-  if (threadIdx.x == 0) goes_on = still_falls(errors, i, int64_t{groups.count} * groups.size);
+  if (threadIdx.x == 0)
+    goes_on = still_falls(errors, rows.count, i, int64_t{groups.count} * groups.size);
   __syncthreads();
   if (!goes_on) return;
+  const T* __restrict__ x = xs.at(values_of(rows));
+  const float* __restrict__ s = ss.at(blockIdx.y);
+  float* __restrict__ z = zs.at(blockIdx.y);
+  SolverError* error = errors + i * rows.count + static_cast<int>(blockIdx.y);
   const int g = my_group<kWarp>(groups);
   const int lane = threadIdx.x % 32;
   double sum = 0.0;
@@ -90,8 +98,8 @@ __global__ void hqq_solve_kernel(const T* __restrict__ x, Groups groups, float l
   }
   finite = __all_sync(~0u, finite);
   if (lane == 0) {
-    atomicAdd(&errors[i].sum, error_sum);
-    if (!finite) atomicOr(&errors[i].not_finite, 1u);
+    atomicAdd(&error->sum, error_sum);
+    if (!finite) atomicOr(&error->not_finite, 1u);
   }
   if (g < 0 || (kWarp && lane != 0)) return;
   z[g] = fl<H>(__fdiv_rn(static_cast<float>(sum), static_cast<float>(groups.size)));

@@ -50,14 +50,12 @@ Bytes kv_quantize_workspace(const KvDeviceLayout& layout) {
 // quanto: unpacked codes, and for axis -1 the values in the matrix's order. HQQ below 8 bit: what
 // the mask and the shift leave, each as large as the payload.
 Bytes kv_dequantize_scratch(const KvDeviceLayout& layout) {
+  const auto whole = [](int64_t bytes) { return (bytes + 255) / 256 * 256; };
   const int64_t n = layout.shape.elements();
-  if (layout.format.scheme == KvScheme::kQuanto) {
-    const int64_t codes = (n + 255) / 256 * 256;
-    return Bytes(codes + (layout.format.axis != 0 ? n * dtype_size(layout.dtype) : 0));
-  }
+  if (layout.format.scheme == KvScheme::kQuanto)
+    return Bytes(whole(n) + (layout.format.axis != 0 ? whole(n * dtype_size(layout.dtype)) : 0));
   if (layout.format.bits == 8) return Bytes(0);
-  const int64_t payload = layout.bytes().payload.value;
-  return Bytes(2 * ((payload + 255) / 256 * 256));
+  return Bytes(2 * whole(layout.bytes().payload.value));
 }
 
 namespace detail {
@@ -77,10 +75,8 @@ void check_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p) {
 
 }  // namespace detail
 
-Bytes kv_concat_bytes(const KvConcatParams& p, DType dtype) {
-  int64_t tokens = 0;
-  for (const KvStretch& part : p.parts) tokens += part.tokens;
-  return Bytes(2 * tokens * p.kv_heads * p.dim * dtype_size(dtype));
+Bytes kv_concat_bytes(int64_t tokens, int kv_heads, int dim, DType dtype) {
+  return Bytes(2 * tokens * kv_heads * dim * dtype_size(dtype));
 }
 
 }  // namespace kvtoll

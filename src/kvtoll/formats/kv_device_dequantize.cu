@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Launchers of the decoders, one kernel per operation of the library, and of the concatenation.
 // Bytes per value in a 16-bit cache: see kv_device.h.
+#include <algorithm>
+#include <initializer_list>
+
 #include "kvtoll/formats/concat.cuh"
 #include "kvtoll/formats/device_maps.cuh"
 #include "kvtoll/formats/hqq.cuh"
@@ -24,6 +27,27 @@ struct Job {
   int64_t element;  // bytes
 
   int64_t quads(int64_t count) const { return (count + 3) / 4; }  // threads, four elements each
+  template <class Word>
+  Strided<const Word> codes() const {
+    return {static_cast<const Word*>(p.codes), p.code_stride / static_cast<int64_t>(sizeof(Word))};
+  }
+  template <class T>
+  Strided<const T> scale() const {
+    return {static_cast<const T*>(p.scale), p.scale_stride / element};
+  }
+  template <class T>
+  Strided<const T> offset() const {
+    return {static_cast<const T*>(p.offset), p.scale_stride / element};
+  }
+  template <class T>
+  Strided<T> out() const {
+    return {static_cast<T*>(p.out), p.out_stride};
+  }
+  template <class T>
+  Strided<T> scratch(int64_t from_byte) const {
+    return {reinterpret_cast<T*>(static_cast<char*>(p.scratch) + from_byte),
+            kv_dequantize_scratch(layout).value / static_cast<int64_t>(sizeof(T))};
+  }
 };
 
 Job make_job(const KvDeviceLayout& layout, const KvDequantizeParams& p, CudaStream stream,
@@ -41,98 +65,86 @@ Job make_job(const KvDeviceLayout& layout, const KvDequantizeParams& p, CudaStre
           dtype_size(layout.dtype)};
 }
 
-void unpack_quanto(const Job& job, uint8_t* codes) {
+void unpack_quanto(const Job& job) {
   const auto kernel =
       job.layout.format.bits == 4 ? quanto_unpack_kernel<4> : quanto_unpack_kernel<2>;
   launch(job.run, {"quanto_unpack_kernel", Bytes(int64_t{job.packing.units} + job.n)}, job.stream,
-         job.quads(job.packing.units), kernel, static_cast<const uint8_t*>(job.p.codes),
-         job.packing, codes);
+         job.quads(job.packing.units), job.p.rows, kernel, job.codes<uint8_t>(), job.packing,
+         job.scratch<uint8_t>(0));
 }
 
 template <class T>
 void dequantize_quanto(const Job& job) {
-  uint8_t* codes = static_cast<uint8_t*>(job.p.scratch);
   const bool channels = job.layout.format.axis != 0;
-  T* y = static_cast<T*>(job.p.out);
-  if (channels) y = reinterpret_cast<T*>(codes + (int64_t{job.n} + 255) / 256 * 256);
+  const Strided<T> y = channels ? job.scratch<T>((int64_t{job.n} + 255) / 256 * 256) : job.out<T>();
   const int64_t values = job.n * job.element;
-  unpack_quanto(job, codes);
-  launch(job.run, {"quanto_mul_kernel", Bytes(job.n + values)}, job.stream, job.quads(job.n),
-         quanto_mul_kernel<T>, static_cast<const uint8_t*>(codes), job.group_of, job.place,
-         static_cast<const T*>(job.p.scale), job.n, y);
-  launch(job.run, {"quanto_sub_kernel", Bytes(2 * values)}, job.stream, job.quads(job.n),
-         quanto_sub_kernel<T>, job.group_of, job.place, static_cast<const T*>(job.p.offset), job.n,
-         y);
+  const KvRows& rows = job.p.rows;
+  unpack_quanto(job);
+  launch(job.run, {"quanto_mul_kernel", Bytes(job.n + values)}, job.stream, job.quads(job.n), rows,
+         quanto_mul_kernel<T>, read_only(job.scratch<uint8_t>(0)), job.group_of, job.place,
+         job.scale<T>(), job.n, y, channels);
+  launch(job.run, {"quanto_sub_kernel", Bytes(2 * values)}, job.stream, job.quads(job.n), rows,
+         quanto_sub_kernel<T>, job.group_of, job.place, job.offset<T>(), job.n, y, channels);
   if (!channels) return;
-  launch(job.run, {"quanto_ungroup_kernel", Bytes(2 * values)}, job.stream, job.n,
-         quanto_ungroup_kernel<T>, static_cast<const T*>(y), job.layout.format.group,
-         job.packing.cols, job.packing.dim, job.n, static_cast<T*>(job.p.out));
+  launch(job.run, {"quanto_ungroup_kernel", Bytes(2 * values)}, job.stream, job.n, rows,
+         quanto_ungroup_kernel<T>, read_only(y), job.layout.format.group, job.packing.cols,
+         job.packing.dim, job.n, job.out<T>());
 }
 
 // Each part of the words: masked, shifted (but the lowest), copied to its rows in the cache's
 // dtype.
 template <class T, class Word>
-void unpack_hqq(const Job& job, T* y) {
+void unpack_hqq(const Job& job) {
   const int64_t bytes = int64_t{job.packing.units} * sizeof(Word);
-  Word* masked = static_cast<Word*>(job.p.scratch);
-  Word* shifted = masked + (bytes + 255) / 256 * 256 / sizeof(Word);
+  const Strided<Word> masked = job.scratch<Word>(0);
+  const Strided<Word> shifted = job.scratch<Word>(kv_dequantize_scratch(job.layout).value / 2);
+  const KvRows& rows = job.p.rows;
   const Word level = static_cast<Word>((1u << job.packing.bits) - 1);
   for (int part = 0; part < job.packing.parts; ++part) {
     const int shift = job.packing.token_major ? job.packing.bits * part
                       : job.packing.bits == 3 ? 27 - 3 * part
                                               : 8 - job.packing.bits * (part + 1);
     launch(job.run, {"hqq_and_kernel", Bytes(2 * bytes)}, job.stream, job.quads(job.packing.units),
-           hqq_and_kernel<Word>, static_cast<const Word*>(job.p.codes),
-           static_cast<Word>(level << shift), job.packing.units, masked);
+           rows, hqq_and_kernel<Word>, job.codes<Word>(), static_cast<Word>(level << shift),
+           job.packing.units, masked);
     if (shift != 0)
       launch(job.run, {"hqq_shift_kernel", Bytes(2 * bytes)}, job.stream,
-             job.quads(job.packing.units), hqq_shift_kernel<Word>, static_cast<const Word*>(masked),
-             shift, job.packing.units, shifted);
+             job.quads(job.packing.units), rows, hqq_shift_kernel<Word>, read_only(masked), shift,
+             job.packing.units, shifted);
     launch(job.run, {"hqq_copy_kernel", Bytes(bytes + int64_t{job.packing.units} * job.element)},
-           job.stream, job.packing.units, hqq_copy_kernel<T, Word>,
-           static_cast<const Word*>(shift != 0 ? shifted : masked), job.packing, part, y);
+           job.stream, job.packing.units, rows, hqq_copy_kernel<T, Word>,
+           read_only(shift != 0 ? shifted : masked), job.packing, part, job.out<T>());
   }
 }
 
 template <class T>
 void dequantize_hqq(const Job& job) {
-  T* y = static_cast<T*>(job.p.out);
   const int64_t values = job.n * job.element;
+  const KvRows& rows = job.p.rows;
   if (job.packing.bits == 8)
-    launch(job.run, {"hqq_cast_kernel", Bytes(job.n + values)}, job.stream, job.quads(job.n),
-           hqq_cast_kernel<T>, static_cast<const uint8_t*>(job.p.codes), job.packing, y);
+    launch(job.run, {"hqq_cast_kernel", Bytes(job.n + values)}, job.stream, job.quads(job.n), rows,
+           hqq_cast_kernel<T>, job.codes<uint8_t>(), job.packing, job.out<T>());
   else if (job.packing.bits == 3)
-    unpack_hqq<T, uint32_t>(job, y);
+    unpack_hqq<T, uint32_t>(job);
   else
-    unpack_hqq<T, uint8_t>(job, y);
-  launch(job.run, {"hqq_sub_kernel", Bytes(2 * values)}, job.stream, job.quads(job.n),
-         hqq_sub_kernel<T>, job.group_of, job.place, static_cast<const T*>(job.p.offset), job.n, y);
-  launch(job.run, {"hqq_mul_kernel", Bytes(2 * values)}, job.stream, job.quads(job.n),
-         hqq_mul_kernel<T>, job.group_of, job.place, static_cast<const T*>(job.p.scale), job.n, y);
+    unpack_hqq<T, uint8_t>(job);
+  launch(job.run, {"hqq_sub_kernel", Bytes(2 * values)}, job.stream, job.quads(job.n), rows,
+         hqq_sub_kernel<T>, job.group_of, job.place, job.offset<T>(), job.n, job.out<T>());
+  launch(job.run, {"hqq_mul_kernel", Bytes(2 * values)}, job.stream, job.quads(job.n), rows,
+         hqq_mul_kernel<T>, job.group_of, job.place, job.scale<T>(), job.n, job.out<T>());
 }
 
-template <class Unit>
-void concat(const KvConcatParams& p, int64_t element, const KvOp& op, CudaStream stream,
-            const KvRun& run) {
-  const int64_t per_unit = static_cast<int64_t>(sizeof(Unit)) / element;
-  ConcatPart parts[3];
-  int64_t begin = 0;
-  for (int k = 0; k < 3; ++k) {
-    parts[k] = {p.parts[k].x, p.parts[k].head_stride / per_unit, narrow_count(begin)};
-    begin += p.parts[k].tokens * p.dim / per_unit;
-  }
-  if (begin == 0) return;
-  auto go = [&] {
-    const dim3 grid(blocks_for(begin).x, static_cast<unsigned>(p.kv_heads));
-    kv_concat_kernel<Unit>
-        <<<grid, kBlock, 0, stream>>>(parts[0], parts[1], parts[2], narrow_count(begin),
-                                      p.out_head_stride / per_unit, static_cast<Unit*>(p.out));
-    KVTOLL_CUDA(cudaGetLastError());
-  };
-  if (run)
-    run(op, go);
+// Calls f with the unit that vectors of `dim` elements divide into: 16 bytes, or an element.
+template <class F>
+void with_unit(int dim, int64_t element, std::initializer_list<const void*> pointers, const F& f) {
+  bool wide = dim * element % 16 == 0;
+  for (const void* p : pointers) wide = wide && reinterpret_cast<uintptr_t>(p) % 16 == 0;
+  if (wide)
+    f(static_cast<uint4*>(nullptr), static_cast<int>(dim * element / 16));
+  else if (element == 2)
+    f(static_cast<uint16_t*>(nullptr), dim);
   else
-    go();
+    f(static_cast<uint32_t*>(nullptr), dim);
 }
 
 }  // namespace
@@ -149,20 +161,33 @@ void kv_device_dequantize(const KvDeviceLayout& layout, const KvDequantizeParams
   });
 }
 
-void kv_device_concat(const KvConcatParams& p, DType dtype, CudaStream stream, const KvRun& run) {
-  const int64_t element = dtype_size(dtype);
-  bool wide = p.dim * element % 16 == 0 && p.out_head_stride * element % 16 == 0 &&
-              reinterpret_cast<uintptr_t>(p.out) % 16 == 0;
-  for (const KvStretch& part : p.parts)
-    wide = wide && part.head_stride * element % 16 == 0 &&
-           reinterpret_cast<uintptr_t>(part.x) % 16 == 0;
-  const KvOp op{"kv_concat_kernel", kv_concat_bytes(p, dtype)};
-  if (wide)
-    concat<uint4>(p, element, op, stream, run);
-  else if (element == 2)
-    concat<uint16_t>(p, element, op, stream, run);
-  else
-    concat<uint32_t>(p, element, op, stream, run);
+// Blocks for all rows and heads together: enough for any GPU, with no regard to how long rows are.
+void kv_device_concat(const KvConcatParams& p, int64_t tokens, DType dtype, CudaStream stream,
+                      const KvRun& run) {
+  constexpr int kBlocks = 1024;
+  with_unit(p.dim, dtype_size(dtype), {p.store, p.exact, p.out}, [&](auto* unit, int vector) {
+    using Unit = std::remove_pointer_t<decltype(unit)>;
+    const int64_t most = (p.out_capacity * vector + kBlock - 1) / kBlock;
+    const int64_t share = std::max(1, kBlocks / (p.rows * p.kv_heads));
+    const dim3 grid(static_cast<unsigned>(std::min(most, share)), static_cast<unsigned>(p.kv_heads),
+                    static_cast<unsigned>(p.rows));
+    run_op(run, {"kv_concat_kernel", kv_concat_bytes(tokens, p.kv_heads, p.dim, dtype)},
+           [&] { kv_concat_kernel<Unit><<<grid, kBlock, 0, stream>>>(p, vector); });
+  });
+}
+
+void kv_device_copy(const KvCopyParams& p, DType dtype, CudaStream stream, const KvRun& run) {
+  if (p.tokens == 0) return;
+  with_unit(p.dim, dtype_size(dtype), {p.x, p.out}, [&](auto* unit, int vector) {
+    using Unit = std::remove_pointer_t<decltype(unit)>;
+    const int64_t units = p.tokens * vector;
+    const dim3 grid(blocks_for(units).x, static_cast<unsigned>(p.kv_heads));
+    run_op(run, {"kv_copy_kernel", kv_concat_bytes(p.tokens, p.kv_heads, p.dim, dtype)}, [&] {
+      kv_copy_kernel<Unit><<<grid, kBlock, 0, stream>>>(
+          static_cast<const Unit*>(p.x), p.head_stride / p.dim * vector, units,
+          p.out_head_stride / p.dim * vector, static_cast<Unit*>(p.out));
+    });
+  });
 }
 
 }  // namespace kvtoll

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Launchers of the encoders. Bytes: x is read once a kernel, codes and parameters written.
 #include <limits>
+#include <vector>
 
 #include "kvtoll/formats/device_maps.cuh"
 #include "kvtoll/formats/hqq.cuh"
@@ -26,6 +27,22 @@ struct Job {
   float levels;
   int64_t x_bytes, meta_bytes, code_bytes;
 
+  template <class T>
+  Strided<const T> x() const {
+    return {static_cast<const T*>(p.x), p.x_stride};
+  }
+  template <class T>
+  Strided<T> scale() const {
+    return {static_cast<T*>(p.scale), p.scale_stride / static_cast<int64_t>(sizeof(T))};
+  }
+  template <class T>
+  Strided<T> offset() const {
+    return {static_cast<T*>(p.offset), p.scale_stride / static_cast<int64_t>(sizeof(T))};
+  }
+  template <class Word>
+  Strided<Word> codes() const {
+    return {static_cast<Word*>(p.codes), p.code_stride / static_cast<int64_t>(sizeof(Word))};
+  }
   bool by_warp() const { return groups.order == Order::kRow; }
   int64_t group_threads() const { return int64_t{groups.count} * (by_warp() ? 32 : 1); }
 };
@@ -68,51 +85,67 @@ Job make_job(const KvDeviceLayout& layout, const KvQuantizeParams& p, CudaStream
 
 template <class T>
 void quantize_quanto(const Job& job) {
-  const T* x = static_cast<const T*>(job.p.x);
-  T* scale = static_cast<T*>(job.p.scale);
-  T* shift = static_cast<T*>(job.p.offset);
+  const Strided<T> scale = job.scale<T>(), shift = job.offset<T>();
   launch(job.run, {"quanto_scale_kernel", Bytes(job.x_bytes + job.meta_bytes)}, job.stream,
-         job.group_threads(),
-         job.by_warp() ? quanto_scale_kernel<T, true> : quanto_scale_kernel<T, false>, x,
+         job.group_threads(), job.p.rows,
+         job.by_warp() ? quanto_scale_kernel<T, true> : quanto_scale_kernel<T, false>, job.x<T>(),
          job.groups, job.place, job.levels, scale, shift);
   launch(job.run, {"quanto_encode_kernel", Bytes(job.x_bytes + job.meta_bytes + job.code_bytes)},
-         job.stream, job.packing.units, quanto_encode_kernel<T>, x, job.groups, job.group_of,
-         job.place, job.packing, job.levels, static_cast<const T*>(scale),
-         static_cast<const T*>(shift), static_cast<uint8_t*>(job.p.codes));
+         job.stream, job.packing.units, job.p.rows, quanto_encode_kernel<T>, job.x<T>(), job.groups,
+         job.group_of, job.place, job.packing, job.levels, read_only(scale), read_only(shift),
+         job.codes<uint8_t>());
 }
 
+// All rows' errors, then each row's s and z.
 struct Workspace {
-  SolverError* errors;  // [kHqqIterations]
-  float* s;             // [groups]
-  float* z;
+  SolverError* errors;  // [kHqqIterations][rows]
+  Strided<float> s, z;  // [groups] each
 };
 
 Workspace workspace_of(const Job& job) {
   auto* errors = static_cast<SolverError*>(job.p.workspace);
-  float* s = reinterpret_cast<float*>(errors + kHqqIterations);
-  return {errors, s, s + job.layout.groups.groups()};
+  float* s = reinterpret_cast<float*>(errors + kHqqIterations * job.p.rows.count);
+  const int64_t groups = job.layout.groups.groups();
+  return {errors, {s, 2 * groups}, {s + groups, 2 * groups}};
 }
 
-// The library asks on the host after every iteration whether the error still falls.
+// Asks on the host, as the library does, whether any row's error still falls.
+class HostStop {
+ public:
+  explicit HostStop(int rows) : best_(rows, std::numeric_limits<float>::infinity()) {}
+  bool goes_on(const SolverError* errors, int64_t n, CudaStream stream) {
+    std::vector<SolverError> read(best_.size());
+    KVTOLL_CUDA(cudaMemcpyAsync(read.data(), errors, read.size() * sizeof(SolverError),
+                                cudaMemcpyDeviceToHost, stream));
+    KVTOLL_CUDA(cudaStreamSynchronize(stream));
+    bool any = false;
+    for (size_t row = 0; row < best_.size(); ++row) {
+      const float mean = mean_error(read[row], n);
+      const bool falls = mean < best_[row];
+      best_[row] = falls ? mean : -1.0f;  // nothing is below: this row has stopped
+      any = any || falls;
+    }
+    return any;
+  }
+
+ private:
+  std::vector<float> best_;
+};
+
 template <class T>
 int solve(const Job& job, const Workspace& work) {
+  const int rows = job.p.rows.count;
   const int64_t n = int64_t{job.groups.count} * job.groups.size;
-  KVTOLL_CUDA(cudaMemsetAsync(work.errors, 0, kHqqIterations * sizeof(SolverError), job.stream));
-  float best = std::numeric_limits<float>::infinity();
+  KVTOLL_CUDA(
+      cudaMemsetAsync(work.errors, 0, kHqqIterations * rows * sizeof(SolverError), job.stream));
+  HostStop host(rows);
   for (int i = 0; i < kHqqIterations; ++i) {
     launch(job.run, {"hqq_solve_kernel", Bytes(job.x_bytes + 12 * int64_t{job.groups.count})},
-           job.stream, job.group_threads(),
-           job.by_warp() ? hqq_solve_kernel<T, true> : hqq_solve_kernel<T, false>,
-           static_cast<const T*>(job.p.x), job.groups, job.levels,
-           static_cast<const float*>(work.s), work.z, i, work.errors);
-    if (job.p.stop == SolverStop::kDevice) continue;
-    SolverError error;
-    KVTOLL_CUDA(cudaMemcpyAsync(&error, work.errors + i, sizeof(error), cudaMemcpyDeviceToHost,
-                                job.stream));
-    KVTOLL_CUDA(cudaStreamSynchronize(job.stream));
-    const float mean = mean_error(error, n);
-    if (!(mean < best)) return i + 1;
-    best = mean;
+           job.stream, job.group_threads(), job.p.rows,
+           job.by_warp() ? hqq_solve_kernel<T, true> : hqq_solve_kernel<T, false>, job.x<T>(),
+           job.groups, job.levels, read_only(work.s), work.z, i, work.errors);
+    if (job.p.stop == SolverStop::kHost && !host.goes_on(work.errors + i * rows, n, job.stream))
+      return i + 1;
   }
   return kHqqIterations;
 }
@@ -121,9 +154,9 @@ template <class T, class Word>
 void encode_hqq(const Job& job, const Workspace& work) {
   launch(job.run,
          {"hqq_encode_kernel", Bytes(job.x_bytes + job.code_bytes + 8 * int64_t{job.groups.count})},
-         job.stream, job.packing.units, hqq_encode_kernel<T, Word>, static_cast<const T*>(job.p.x),
-         job.groups, job.group_of, job.packing, job.levels, static_cast<const float*>(work.s),
-         static_cast<const float*>(work.z), static_cast<Word*>(job.p.codes));
+         job.stream, job.packing.units, job.p.rows, hqq_encode_kernel<T, Word>, job.x<T>(),
+         job.groups, job.group_of, job.packing, job.levels, read_only(work.s), read_only(work.z),
+         job.codes<Word>());
 }
 
 template <class T>
@@ -131,13 +164,13 @@ int quantize_hqq(const Job& job) {
   const Workspace work = workspace_of(job);
   const int64_t groups = job.groups.count;
   launch(job.run, {"hqq_scale_kernel", Bytes(job.x_bytes + 8 * groups)}, job.stream,
-         job.group_threads(),
-         job.by_warp() ? hqq_scale_kernel<T, true> : hqq_scale_kernel<T, false>,
-         static_cast<const T*>(job.p.x), job.groups, job.levels, work.s, work.z);
+         job.group_threads(), job.p.rows,
+         job.by_warp() ? hqq_scale_kernel<T, true> : hqq_scale_kernel<T, false>, job.x<T>(),
+         job.groups, job.levels, work.s, work.z);
   const int iterations = solve<T>(job, work);
   launch(job.run, {"hqq_meta_kernel", Bytes(8 * groups + job.meta_bytes)}, job.stream, groups,
-         hqq_meta_kernel<T>, static_cast<const float*>(work.s), static_cast<const float*>(work.z),
-         job.place, job.groups.count, static_cast<T*>(job.p.scale), static_cast<T*>(job.p.offset));
+         job.p.rows, hqq_meta_kernel<T>, read_only(work.s), read_only(work.z), job.place,
+         job.groups.count, job.scale<T>(), job.offset<T>());
   if (job.layout.format.bits == 3)
     encode_hqq<T, uint32_t>(job, work);
   else
@@ -148,7 +181,8 @@ int quantize_hqq(const Job& job) {
 }  // namespace
 
 void kv_device_shrink_table(float* out, int n, CudaStream stream) {
-  launch({}, {"hqq_shrink_kernel", Bytes(4 * int64_t{n})}, stream, n, hqq_shrink_kernel, n, out);
+  launch({}, {"hqq_shrink_kernel", Bytes(4 * int64_t{n})}, stream, n, {}, hqq_shrink_kernel, n,
+         out);
 }
 
 int kv_device_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p, CudaStream stream,

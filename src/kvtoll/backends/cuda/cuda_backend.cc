@@ -98,21 +98,12 @@ Result<void> CudaBackend::check_formats(const CacheRequest& request) const {
                           "no fused cuda kernel serves {}; there are attention_decode_kernel for "
                           "fp16 and bf16, and `--attention materialize` for quantized formats",
                           format->to_string());
-      if (stored && options_.launch == Launch::kGraph)
-        return make_error(ErrorKind::kUnsupported,
-                          "{} under `--attention materialize` runs one launch at a time; use "
-                          "`--launch eager`",
-                          format->to_string());
       if (!format->quantized() && format->dtype != options_.cache)
         return make_error(ErrorKind::kUnsupported,
                           "the cuda backend keeps exact keys and values in the cache's dtype {}, "
                           "not in {}",
                           dtype_name(options_.cache), dtype_name(format->dtype));
     }
-  if (holding() == KvHolding::kMaterialize && options_.launch == Launch::kGraph)
-    return make_error(ErrorKind::kUnsupported,
-                      "`--attention materialize` runs one launch at a time; use `--launch eager`, "
-                      "or `--attention fused --launch graph`");
   return {};
 }
 

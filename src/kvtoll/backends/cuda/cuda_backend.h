@@ -76,6 +76,8 @@ class CudaBackend final : public Backend {
   Result<bool> begin_decode(const StepInput& input);
   void upload_rows(const StepInput& input);
   void run_ops();
+  using StepKey = std::vector<int64_t>;
+  StepKey step_key();
   Result<void> replay_or_capture();
   Result<void> finish_decode();
 
@@ -94,20 +96,31 @@ class CudaBackend final : public Backend {
   KvRun kv_run(int layer);
   Result<KvDeviceLayout> layout_of(const TensorMemory& tensor, int64_t tokens) const;
   bool appends(const TensorMemory& tensor) const;  // whether a flush writes only its own tokens
-  void quantize_store(int layer, const KvDeviceLayout& layout, const void* x, int64_t tokens,
-                      const StoreMemory& store);
-  void dequantize_store(int layer, const KvDeviceLayout& layout, const StoreMemory& store);
-  // x: [kv_head, max_tokens, dim]. Positions [from, tokens) of x become the last ones of a store
-  // that then has `tokens`; all of them where the store is rewritten as a whole.
-  Result<void> store_tensor(int layer, const TensorMemory& tensor, int slot, const void* x,
-                            int64_t tokens, int64_t from);
-  // The same, and x then holds what the store gives back.
+  // x: [rows.values] of [kv_head, max_tokens, dim]; the last `tokens` of a store.
+  void quantize_store(int layer, const TensorMemory& tensor, const KvDeviceLayout& layout,
+                      const KvRows& rows, const void* x, int64_t tokens);
+  // Into kv_.dequantized(), by rows.values.
+  void dequantize_store(int layer, const TensorMemory& tensor, const KvDeviceLayout& layout,
+                        const KvRows& rows);
+  // Positions [from, tokens) of x become the last ones of stores that then have `tokens`; all of
+  // them where stores are rewritten as a whole.
+  Result<void> store_tensor(int layer, const TensorMemory& tensor, const KvRows& rows,
+                            const void* x, int64_t tokens, int64_t from);
+  // The same for one sequence, and x [kv_head, max_tokens, dim] then holds what the store gives
+  // back.
   Result<void> quantize_in_place(int layer, const TensorMemory& tensor, int slot, void* x,
                                  int64_t tokens, int64_t from);
   Result<void> flush_decoded();
 
   // materialize.cc
-  Result<void> join_tensor(int layer, const TensorMemory& tensor, int row, void* read);
+  // Rows of the step whose stores are equally long. flushing: those that flush in this step, and to
+  // the same length.
+  struct RowGroup {
+    int64_t stored = 0, tokens = 0;
+    KvRows rows;
+  };
+  std::vector<RowGroup> row_groups(const TensorMemory& tensor, bool flushing);
+  Result<void> join_tensor(int layer, const TensorMemory& tensor, void* read);
   Result<void> attend_materialized(int layer);
 
   // ops.cc
@@ -141,12 +154,12 @@ class CudaBackend final : public Backend {
   KvMemory kv_;
   DeviceBuffer workspace_;
   Activations act_;
-  PinnedBuffer next_;                   // [slots] int32, written by argmax_kernel
-  PinnedBuffer upload_;                 // [max(slots, prompt)] int32
-  PinnedBuffer logits_;                 // [vocab]
-  std::vector<int64_t> lengths_;        // [slots]
-  std::map<int, CapturedStep> graphs_;  // by rows
-  std::set<int> warm_;                  // rows whose kernels have run once, one at a time
+  PinnedBuffer next_;             // [slots] int32, written by argmax_kernel
+  PinnedBuffer upload_;           // [max(slots, prompt)] int32
+  PinnedBuffer logits_;           // [vocab]
+  std::vector<int64_t> lengths_;  // [slots]
+  std::map<StepKey, CapturedStep> graphs_;
+  std::set<int> warm_;  // rows whose kernels have run once, one at a time
 
   // The current step.
   std::vector<int> rows_;  // slot of each row, as on the device

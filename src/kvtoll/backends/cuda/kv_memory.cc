@@ -78,9 +78,12 @@ void KvMemory::plan_workspace(int64_t most_tokens, Bytes scratch, const StoreByt
     workspace_.add(&read_v_, c.slots * c.max_tokens * token);
   }
   if (!any_quantized()) return;
-  workspace_.add(&dequantized_, most_tokens * token);
-  workspace_.add(&scratch_, scratch.value);
-  if (request_.holding != KvHolding::kDecoded) return;
+  // Materialize: all rows of a step in one launch. Decoded: one sequence after the other.
+  const bool decoded = request_.holding == KvHolding::kDecoded;
+  dequantized_stride_ = most_tokens * token / 2;
+  workspace_.add(&dequantized_, (decoded ? 1 : c.slots) * most_tokens * token);
+  workspace_.add(&scratch_, (decoded ? 1 : std::min(c.slots, KvRows::kMost)) * scratch.value);
+  if (!decoded) return;
   workspace_.add(&passing_.codes, largest.payload.value);
   workspace_.add(&passing_.scale, largest.scales.value / 2);
   workspace_.add(&passing_.offset, largest.scales.value / 2);
@@ -112,19 +115,14 @@ CacheView KvMemory::read() const {
           request_.kv_heads, request_.head_dim, request_.cache.max_tokens};
 }
 
-StoreMemory KvMemory::store(const TensorMemory& t, int slot) const {
+StoreMemory KvMemory::stores(const TensorMemory& t) const {
   if (t.whole) return passing_;
-  char* scale = t.scales + slot * t.scale_stride;
-  return {t.payload + slot * t.payload_stride, scale, scale + t.scale_stride / 2};
-}
-
-char* KvMemory::window(const TensorMemory& t, int slot) const {
-  return t.residual + int64_t(slot) * request_.kv_heads * t.window * request_.head_dim * 2;
+  return {t.payload, t.scales, t.scales + t.scale_stride / 2, t.payload_stride, t.scale_stride};
 }
 
 void KvMemory::upload_starts(int slot, cudaStream_t stream) {
   for (size_t i = 0; i < residuals_.size(); ++i) {
-    const size_t at = i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot);
+    const size_t at = schedule_at(i, slot);
     const int start = static_cast<int>(schedules_[at].stored());
     KVTOLL_CUDA(cudaMemcpyAsync(starts_ + at, &start, 4, cudaMemcpyHostToDevice, stream));
   }
@@ -133,8 +131,7 @@ void KvMemory::upload_starts(int slot, cudaStream_t stream) {
 bool KvMemory::advance(int slot, int64_t prompt, cudaStream_t stream) {
   bool flushed = false;
   for (size_t i = 0; i < residuals_.size(); ++i) {
-    CacheSchedule& s =
-        schedules_[i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot)];
+    CacheSchedule& s = schedules_[schedule_at(i, slot)];
     if (prompt > 0)
       s.prefill(prompt);
     else
@@ -146,15 +143,17 @@ bool KvMemory::advance(int slot, int64_t prompt, cudaStream_t stream) {
 
 bool KvMemory::next_flushes(int slot) const {
   for (size_t i = 0; i < residuals_.size(); ++i)
-    if (schedules_[i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot)]
-            .next_flushes())
-      return true;
+    if (schedules_[schedule_at(i, slot)].next_flushes()) return true;
   return false;
 }
 
-void KvMemory::clear(int slot, cudaStream_t stream) {
+void KvMemory::append_stored(int slot, std::vector<int64_t>& out) const {
   for (size_t i = 0; i < residuals_.size(); ++i)
-    schedules_[i * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot)].clear();
+    out.push_back(schedules_[schedule_at(i, slot)].stored());
+}
+
+void KvMemory::clear(int slot, cudaStream_t stream) {
+  for (size_t i = 0; i < residuals_.size(); ++i) schedules_[schedule_at(i, slot)].clear();
   if (!residuals_.empty()) upload_starts(slot, stream);
 }
 

@@ -33,9 +33,10 @@ struct TensorMemory {
   bool quantized() const { return schedule >= 0; }
 };
 
-// One sequence's store of one tensor.
+// The stores of one tensor, by slot; decoded: the one through which all sequences pass.
 struct StoreMemory {
   char *codes = nullptr, *scale = nullptr, *offset = nullptr;
+  int64_t code_stride = 0, scale_stride = 0;  // bytes
 };
 
 // How quantized tensors are held.
@@ -72,7 +73,9 @@ class KvMemory {
   CacheView rows(int layer) const;
   // Materialized K and V of the layer at hand, by row: [rows][kv_head][max_tokens][dim].
   CacheView read() const;
-  void* dequantized() const { return dequantized_; }  // [kv_head, tokens, dim] of one tensor
+  // [rows] of dequantized_stride() elements: [kv_head, tokens, dim] of one tensor.
+  void* dequantized() const { return dequantized_; }
+  int64_t dequantized_stride() const { return dequantized_stride_; }
   void* scratch() const { return scratch_; }
   // Device array [slots]: position of the first token in the residual window; null when whole.
   const int* starts(const TensorMemory& tensor) const {
@@ -81,21 +84,28 @@ class KvMemory {
   CacheSchedule& schedule(const TensorMemory& tensor, int slot) {
     return schedules_[static_cast<size_t>(tensor.schedule * request_.cache.slots + slot)];
   }
-  // Decoded: the one store through which all pass.
-  StoreMemory store(const TensorMemory& t, int slot) const;
-  char* window(const TensorMemory& t, int slot) const;
+  StoreMemory stores(const TensorMemory& t) const;
+  // Elements from one sequence's whole tensor to the next: payload of whole ones, read buffers.
+  int64_t tensor_stride() const {
+    return request_.cache.max_tokens * request_.kv_heads * request_.head_dim;
+  }
   char* exact(const TensorMemory& t, int slot) const { return t.payload + slot * t.payload_stride; }
 
   // One-token updates of every schedule of a slot; writes the new starts to `stream` where they
   // changed. prompt: the first call of a sequence. Returns whether anything was flushed.
   bool advance(int slot, int64_t prompt, cudaStream_t stream);
   bool next_flushes(int slot) const;
+  // Stored tokens of a slot under each schedule.
+  void append_stored(int slot, std::vector<int64_t>& out) const;
   void clear(int slot, cudaStream_t stream);
 
  private:
   void plan_tensor(TensorMemory& tensor, const StoreBytes& bytes);
   void plan_workspace(int64_t most_tokens, Bytes scratch, const StoreBytes& largest);
   int schedule_of(int residual);
+  size_t schedule_at(size_t residual, int slot) const {
+    return residual * static_cast<size_t>(request_.cache.slots) + static_cast<size_t>(slot);
+  }
   void upload_starts(int slot, cudaStream_t stream);
 
   KvMemoryRequest request_;
@@ -107,6 +117,7 @@ class KvMemory {
   char *read_k_ = nullptr, *read_v_ = nullptr;
   StoreMemory passing_;  // decoded
   char *dequantized_ = nullptr, *scratch_ = nullptr;
+  int64_t dequantized_stride_ = 0;
   int* starts_ = nullptr;  // [residuals, slots]
 };
 

@@ -123,17 +123,17 @@ Result<void> CudaBackend::prompt_store(const Prompt& prompt, int layer, bool bac
         KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, prompt.slot,
                                           kv_.exact(*tensor, prompt.slot), prompt.tokens, 0));
     } else if (tensor->whole) {  // exact beside a store
-      KvConcatParams p;
-      p.kv_heads = c.kv_heads;
-      p.dim = c.head_dim;
-      p.parts[0] = {buffer, prompt.tokens, request_.max_tokens * c.head_dim};
-      p.out = kv_.exact(*tensor, prompt.slot);
-      p.out_head_stride = request_.max_tokens * c.head_dim;
-      kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
+      const int64_t head = request_.max_tokens * c.head_dim;
+      const KvCopyParams p{
+          buffer,    kv_.exact(*tensor, prompt.slot), head, head, prompt.tokens, c.kv_heads,
+          c.head_dim};
+      kv_device_copy(p, options_.cache, stream_.get(), kv_run(layer));
     } else if (back) {
       KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, prompt.slot, buffer, prompt.tokens, 0));
     } else {
-      KVTOLL_TRY_VOID(store_tensor(layer, *tensor, prompt.slot, buffer, prompt.tokens, 0));
+      KvRows row;
+      row.store[0] = static_cast<uint16_t>(prompt.slot);
+      KVTOLL_TRY_VOID(store_tensor(layer, *tensor, row, buffer, prompt.tokens, 0));
     }
   }
   return {};

@@ -83,7 +83,8 @@ Result<bool> CudaBackend::begin_decode(const StepInput& input) {
   log_.set_visible(visible);
   scope_.emplace(trace::Step{flushes ? trace::StepKind::kFlush : trace::StepKind::kAppend, context,
                              row_count_});
-  if (options_.launch == Launch::kEager) return true;
+  // What a flush of stores launches depends on the host (HQQ's solver asks after each iteration).
+  if (options_.launch == Launch::kEager || (flushes && !in_place())) return true;
   KVTOLL_TRY_VOID(replay_or_capture());
   KVTOLL_TRY_VOID(finish_decode());
   return false;
@@ -103,9 +104,23 @@ void CudaBackend::run_ops() {
   argmax();
 }
 
-// The first step of a shape runs one launch at a time, so that modules load and cuBLAS chooses
-// before anything is captured; the second is captured; all later ones replay.
-// After another reserve() the shape is captured at once.
+// What a captured step was made for: the number of rows; with stores also which slots the rows are
+// and how much is stored, which the dequantizing launches take from the host.
+CudaBackend::StepKey CudaBackend::step_key() {
+  StepKey key{row_count_};
+  if (in_place() || !kv_.any_quantized()) return key;
+  for (int row = 0; row < row_count_; ++row) {
+    const int slot = rows_[static_cast<size_t>(row)];
+    key.push_back(slot);
+    kv_.append_stored(slot, key);
+  }
+  return key;
+}
+
+// The first step of a number of rows runs one launch at a time, so that modules load and cuBLAS
+// chooses before anything is captured; the next is captured; later ones of its kind replay. With
+// stores a kind lasts from flush to flush; it comes again when the same prompt is run again.
+// After another reserve() a step is captured at once.
 Result<void> CudaBackend::replay_or_capture() {
   if (!warm_.contains(row_count_)) {
     run_ops();
@@ -113,7 +128,10 @@ Result<void> CudaBackend::replay_or_capture() {
     warm_.insert(row_count_);
     return {};
   }
-  CapturedStep& step = graphs_[row_count_];
+  constexpr size_t kMostGraphs = 64;  // each takes some hundred KB of the device
+  const StepKey key = step_key();
+  if (graphs_.size() >= kMostGraphs && !graphs_.contains(key)) graphs_.clear();
+  CapturedStep& step = graphs_[key];
   if (!step.graph) {
     capturing_ = true;
     log_.start_noting(&step.notes);
@@ -129,6 +147,10 @@ Result<void> CudaBackend::replay_or_capture() {
       throw;
     }
     stop();
+    if (failure_) {
+      graphs_.erase(key);
+      return tl::unexpected<Error>(*failure_);
+    }
   }
   log_.replay(step.notes);
   step.graph.launch(stream_.get());

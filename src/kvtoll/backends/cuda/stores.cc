@@ -25,53 +25,62 @@ bool CudaBackend::appends(const TensorMemory& tensor) const {
          groups_inside_vector(tensor.format, config().kv_heads, config().head_dim);
 }
 
-void CudaBackend::quantize_store(int layer, const KvDeviceLayout& layout, const void* x,
-                                 int64_t tokens, const StoreMemory& store) {
+void CudaBackend::quantize_store(int layer, const TensorMemory& tensor,
+                                 const KvDeviceLayout& layout, const KvRows& rows, const void* x,
+                                 int64_t tokens) {
+  const StoreMemory stores = kv_.stores(tensor);
   KvQuantizeParams p;
   p.x = x;
   p.head_stride = request_.max_tokens * config().head_dim;
   p.tokens = tokens;
-  p.codes = store.codes;
-  p.scale = store.scale;
-  p.offset = store.offset;
+  p.codes = stores.codes;
+  p.scale = stores.scale;
+  p.offset = stores.offset;
   p.workspace = kv_.scratch();
   p.stop = kv_.decoded() ? SolverStop::kDevice : SolverStop::kHost;
+  p.x_stride = kv_.tensor_stride();
+  p.code_stride = stores.code_stride;
+  p.scale_stride = stores.scale_stride;
+  p.rows = rows;
   kv_device_quantize(layout, p, stream_.get(), kv_run(layer));
 }
 
-void CudaBackend::dequantize_store(int layer, const KvDeviceLayout& layout,
-                                   const StoreMemory& store) {
-  kv_device_dequantize(layout,
-                       {store.codes, store.scale, store.offset, kv_.dequantized(), kv_.scratch()},
-                       stream_.get(), kv_run(layer));
+void CudaBackend::dequantize_store(int layer, const TensorMemory& tensor,
+                                   const KvDeviceLayout& layout, const KvRows& rows) {
+  const StoreMemory stores = kv_.stores(tensor);
+  KvDequantizeParams p{stores.codes, stores.scale, stores.offset, kv_.dequantized(), kv_.scratch()};
+  p.code_stride = stores.code_stride;
+  p.scale_stride = stores.scale_stride;
+  p.out_stride = kv_.dequantized_stride();
+  p.rows = rows;
+  kv_device_dequantize(layout, p, stream_.get(), kv_run(layer));
 }
 
-Result<void> CudaBackend::store_tensor(int layer, const TensorMemory& tensor, int slot,
-                                       const void* read, int64_t tokens, int64_t from) {
+Result<void> CudaBackend::store_tensor(int layer, const TensorMemory& tensor, const KvRows& rows,
+                                       const void* x, int64_t tokens, int64_t from) {
   KVTOLL_TRY(const KvDeviceLayout layout, layout_of(tensor, tokens));
   if (!appends(tensor)) from = 0;
-  const char* x = static_cast<const char*>(read) + from * config().head_dim * 2;
-  quantize_store(layer, layout, x, tokens - from, kv_.store(tensor, slot));
+  quantize_store(layer, tensor, layout, rows,
+                 static_cast<const char*>(x) + from * config().head_dim * 2, tokens - from);
   return {};
 }
 
 Result<void> CudaBackend::quantize_in_place(int layer, const TensorMemory& tensor, int slot,
-                                            void* buffer, int64_t tokens, int64_t from) {
+                                            void* x, int64_t tokens, int64_t from) {
   const ModelConfig& c = config();
   KVTOLL_TRY(KvDeviceLayout layout, layout_of(tensor, tokens));
   if (!appends(tensor)) from = 0;
   if (from > 0) layout = layout.part(tokens - from);
-  char* x = static_cast<char*>(buffer) + from * c.head_dim * 2;
-  const StoreMemory store = kv_.store(tensor, slot);
-  quantize_store(layer, layout, x, tokens - from, store);
-  dequantize_store(layer, layout, store);
-  KvConcatParams p;
-  p.parts[0] = {kv_.dequantized(), tokens - from, (tokens - from) * c.head_dim};
-  p.out = x;
-  p.out_head_stride = request_.max_tokens * c.head_dim;
-  p.kv_heads = c.kv_heads;
-  p.dim = c.head_dim;
-  kv_device_concat(p, options_.cache, stream_.get(), kv_run(layer));
+  const int64_t n = tokens - from;
+  char* out = static_cast<char*>(x) + from * c.head_dim * 2;
+  KvRows row;
+  row.store[0] = static_cast<uint16_t>(tensor.whole ? 0 : slot);
+  quantize_store(layer, tensor, layout, row, out, n);
+  dequantize_store(layer, tensor, layout, row);
+  const KvCopyParams p{
+      kv_.dequantized(), out,       n * c.head_dim, request_.max_tokens * c.head_dim, n,
+      c.kv_heads,        c.head_dim};
+  kv_device_copy(p, options_.cache, stream_.get(), kv_run(layer));
   return {};
 }
 
