@@ -58,9 +58,9 @@ TEST(KvPolicy, KeysValuesAndOverrides) {
   EXPECT_EQ((*layers)[3].key.name, "bf16") << "later overrides win";
   EXPECT_EQ((*layers)[5].key.name, "int2-quanto");
   EXPECT_EQ((*layers)[6].key.name, "int2-quanto");
-  EXPECT_TRUE(policy->any_quantized());
-  EXPECT_FALSE(KvPolicy::parse("fp16@0=bf16")->any_quantized());
-  EXPECT_TRUE(KvPolicy::parse("fp16@0=int4-quanto")->any_quantized());
+  EXPECT_TRUE(policy->base().quantized());
+  EXPECT_FALSE(KvPolicy::parse("fp16/bf16")->base().quantized());
+  EXPECT_TRUE(KvPolicy::parse("fp16/int4-quanto")->base().quantized());
 }
 
 TEST(KvPolicy, LayersOutOfRange) {

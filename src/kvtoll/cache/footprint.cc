@@ -14,9 +14,7 @@ int64_t stored_tokens(int residual_length, int64_t prompt, int64_t length) {
 }
 
 Bytes materialize_bytes(const CacheSpec& spec, int64_t tokens) {
-  const bool any = std::ranges::any_of(spec.layers, [](const KvPair& pair) {
-    return pair.key.quantized() || pair.value.quantized();
-  });
+  const bool any = std::ranges::any_of(spec.layers, &KvPair::quantized);
   return Bytes(any ? int64_t{2} * spec.kv_heads * tokens * spec.head_dim *
                          static_cast<int64_t>(sizeof(float))
                    : 0);

@@ -5,6 +5,7 @@
 
 #include "kvtoll/device/bandwidth_probe.h"
 #include "kvtoll/device/cuda_error.h"
+#include "kvtoll/device/device_info.h"
 #include "kvtoll/device/stream.h"
 
 namespace kvtoll {
@@ -83,6 +84,17 @@ Result<MeasuredBandwidth> measure_bandwidth(DeviceMemory& memory) {
     KVTOLL_CUDA(cudaGetLastError());
   });
   return out;
+}
+
+Result<MeasuredBandwidth> measure_bandwidth(int ordinal) {
+  const DeviceInfo device = device_info(ordinal);
+  if (!device.available) return tl::unexpected<Error>({ErrorKind::kMachine, device.reason});
+  try {
+    DeviceMemory memory(ordinal);
+    return measure_bandwidth(memory);
+  } catch (const CudaError& error) {
+    return tl::unexpected<Error>({ErrorKind::kMachine, error.what()});
+  }
 }
 
 }  // namespace kvtoll

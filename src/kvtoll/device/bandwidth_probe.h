@@ -18,5 +18,7 @@ struct MeasuredBandwidth {
 // Median of several passes over a buffer many times the L2 (4 GiB, less when the card is nearly
 // full). Errors: kOutOfMemory when not even 256 MiB are free.
 Result<MeasuredBandwidth> measure_bandwidth(DeviceMemory& memory);
+// The same on a device of which nothing is held yet. Errors also: kMachine without CUDA or device.
+Result<MeasuredBandwidth> measure_bandwidth(int ordinal);
 
 }  // namespace kvtoll

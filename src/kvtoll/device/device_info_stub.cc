@@ -3,6 +3,7 @@
 // The build without CUDA: says why there is no GPU and how to get one.
 #if !defined(KVTOLL_HAVE_CUDA)
 
+#include "kvtoll/device/bandwidth_probe.h"
 #include "kvtoll/device/device_info.h"
 
 namespace kvtoll {
@@ -17,6 +18,10 @@ DeviceInfo device_info(int ordinal) {
 }
 
 int device_count() { return 0; }
+
+Result<MeasuredBandwidth> measure_bandwidth(int ordinal) {
+  return machine_error("{}", device_info(ordinal).reason);
+}
 
 }  // namespace kvtoll
 

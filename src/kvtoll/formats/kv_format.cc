@@ -203,11 +203,4 @@ Result<std::vector<KvPair>> KvPolicy::resolve(int layers) const {
   return resolved;
 }
 
-bool KvPolicy::any_quantized() const {
-  bool any = base_.key.quantized() || base_.value.quantized();
-  for (const Override& entry : overrides_)
-    any = any || entry.pair.key.quantized() || entry.pair.value.quantized();
-  return any;
-}
-
 }  // namespace kvtoll

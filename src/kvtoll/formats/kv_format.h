@@ -44,6 +44,7 @@ struct KvFormat {
 
 struct KvPair {
   KvFormat key, value;
+  bool quantized() const { return key.quantized() || value.quantized(); }
   bool operator==(const KvPair&) const = default;
 };
 
@@ -58,8 +59,6 @@ class KvPolicy {
   // Negative layer numbers in overrides count from `layers`. Errors of layers out of range come
   // from resolve().
   Result<std::vector<KvPair>> resolve(int layers) const;
-  // The residual length every quantized tensor uses when the format does not set one.
-  bool any_quantized() const;
 
  private:
   struct Override {

@@ -37,9 +37,7 @@ class Runner {
     if (hooks_.chosen) hooks_.chosen(list_.ids);
     KVTOLL_TRY(const KvPolicy policy, KvPolicy::parse(config_.kv));
     KVTOLL_TRY(const auto layers, policy.resolve(model_.checkpoint().config().layers));
-    quantized_ = std::any_of(layers.begin(), layers.end(), [](const KvPair& pair) {
-      return pair.key.quantized() || pair.value.quantized();
-    });
+    quantized_ = std::ranges::any_of(layers, &KvPair::quantized);
     KVTOLL_TRY_VOID(model_.open_backend(config_));
     const BackendInfo info = model_.backend().info();
     summary_.file = config_.results / "accuracy" / eval_file_name(config_, info.name);

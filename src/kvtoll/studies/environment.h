@@ -15,10 +15,6 @@ namespace kvtoll::studies {
 report::EnvironmentFields host_environment(const std::string& backend,
                                            const std::vector<std::string>& argv);
 
-// Read bandwidth of the host's memory in GB/s: best of a few passes over 256 MiB on `threads`
-// threads (0: all physical cores).
-double measure_read_gb_s(int threads);
-
 // "auto" becomes "cuda" where this build has it and a device answers, else "cpu"; other names stay.
 std::string resolve_backend(const std::string& name);
 

@@ -8,6 +8,7 @@
 
 #include "kvtoll/core/shipped.h"
 #include "kvtoll/model/checkpoint.h"
+#include "kvtoll/profiler/read_rate.h"
 #include "kvtoll/report/record_io.h"
 #include "kvtoll/report/results.h"
 #include "kvtoll/studies/block.h"
@@ -52,8 +53,11 @@ class StudyRun {
     }
     outcome_.skipped = remaining.skipped;
     if (remaining.blocks.empty()) return outcome_;
-    if (options_.backend == "cpu" && options_.measure_bandwidth)
-      environment_.measured_gb_s = measure_read_gb_s(options_.engine.threads);
+    if (options_.measure_bandwidth) {
+      const auto rate = profiler::measure_read_gb_s(options_.backend, options_.engine.device,
+                                                    options_.engine.threads);
+      if (rate) environment_.measured_gb_s = *rate;
+    }
     KVTOLL_TRY_VOID(measure(remaining.blocks));
     return outcome_;
   }

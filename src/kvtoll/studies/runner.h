@@ -32,7 +32,7 @@ struct RunOptions {
   bool quiet = false;
   bool keep_traces = false;       // the traced passes' events below results/traces
   bool prefill_energy = false;    // prompts in an energy window of their own
-  bool measure_bandwidth = true;  // of the host's memory, once
+  bool measure_bandwidth = true;  // of the memory that the backend computes from, once
   std::vector<std::string> argv;
   std::function<bool()> interrupted;  // may be empty
   BackendMaker make_backend = load_backend;
