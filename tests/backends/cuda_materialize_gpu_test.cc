@@ -149,14 +149,20 @@ TEST_F(CudaGpu, MaterializeDeclaresHuggingFacesBytes) {
   const auto checkpoint = std::make_shared<test::RandomCheckpoint>(config, 9, true);
   for (const auto& [kv, per_value] : cases) {
     SCOPED_TRACE(kv);
-    auto cuda = open_backend("cuda", checkpoint, {}, kv, 128, 1, 600, 512);
+    constexpr int kSlots = 3;
+    auto cuda = open_backend("cuda", checkpoint, {}, kv, 128, kSlots, 600, 512);
     ASSERT_TRUE(cuda);
-    const auto prompt = ids(512, 4);
-    const SlotTokens first[] = {{0, 0, prompt}};
-    ASSERT_TRUE(run_step(*cuda, {.slots = first, .prefill = true}));
+    std::vector<SlotTokens> step;
+    int64_t stored = 0;
+    for (int slot = 0; slot < kSlots; ++slot) {
+      const auto prompt = ids(512 - 128 * (slot / 2), 4);  // one of another length
+      const SlotTokens first[] = {{slot, 0, prompt}};
+      ASSERT_TRUE(run_step(*cuda, {.slots = first, .prefill = true}));
+      step.push_back({slot, cuda->length(slot), {}});
+      stored += cuda->length(slot);
+    }
     Bytesum sum;
     trace::install(&sum);
-    const SlotTokens step[] = {{0, 512, {}}};
     const bool done = run_step(*cuda, {.slots = step}).has_value();
     trace::install(nullptr);
     ASSERT_TRUE(done);
@@ -166,7 +172,8 @@ TEST_F(CudaGpu, MaterializeDeclaresHuggingFacesBytes) {
           kernel.starts_with("kv_concat"))
         moved += bytes;
     const double values = 2.0 * config.layers * config.kv_width();
-    EXPECT_EQ(static_cast<double>(moved.value), values * (512 * per_value + 4.0));
+    EXPECT_EQ(static_cast<double>(moved.value),
+              values * (static_cast<double>(stored) * per_value + kSlots * 4.0));
   }
 }
 
