@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "kvtoll/quality/grade_pairs.h"
 
@@ -25,6 +27,20 @@ TEST_P(Lenient, Verdict) {
   EXPECT_EQ(report.grade.lenient, pair.equal)
       << pair.gold << " | " << pair.pred << "\n  " << report.gold_tree << "\n  " << report.pred_tree
       << "\n  " << report.reason;
+}
+
+// Pairs written by hand against the grader: notations of one value, and near misses.
+TEST(Grader, PairsOfTheDataFile) {
+  std::ifstream file(KVTOLL_TEST_DATA "/quality/lenient_pairs.jsonl");
+  int rows = 0;
+  for (std::string line; std::getline(file, line); ++rows) {
+    const auto row = nlohmann::json::parse(line);
+    const std::string gold = row.at("gold"), pred = row.at("pred");
+    const GradeReport report = explain_grade(gold, pred);
+    EXPECT_EQ(report.grade.lenient, row.at("equal").get<bool>())
+        << gold << " | " << pred << "\n  " << report.gold_tree << "\n  " << report.pred_tree;
+  }
+  EXPECT_GT(rows, 300);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -7,6 +7,7 @@
 
 #include "kvtoll/quality/grading/latex_text.h"
 #include "kvtoll/quality/grading/text_tools.h"
+#include "kvtoll/quality/grading/units.h"
 
 namespace kvtoll {
 namespace {
@@ -46,10 +47,14 @@ bool is_label(const Expr& e, std::string& label) {
   if (e.is(ExprKind::kConstant)) return e.text != "pi";
   if (e.is(ExprKind::kFunction)) return e.text == "abs" || e.text == "det";
   if (!e.is(ExprKind::kMultiply)) return false;
-  const bool function =
-      e.args.size() == 2 && e.args[0].is(ExprKind::kVariable) &&
-      std::string_view("fghpqFGPQT").find(e.args[0].text[0]) != std::string_view::npos;
-  return function || std::all_of(e.args.begin(), e.args.end(), capital);
+  // f(x), f^{-1}(x)
+  const bool inverse = e.args[0].is(ExprKind::kPower) && e.args[0].args[1].is(ExprKind::kNumber) &&
+                       e.args[0].args[1].value == -1;
+  const Expr& name = inverse ? e.args[0].args[0] : e.args[0];
+  const bool function = e.args.size() == 2 && name.is(ExprKind::kVariable) &&
+                        std::string_view("fghpqFGPQT").find(name.text[0]) != std::string_view::npos;
+  const bool measure = name.is(ExprKind::kVariable) && name.text == "m";  // m\angle ABC
+  return function || std::all_of(e.args.begin() + (measure ? 1 : 0), e.args.end(), capital);
 }
 
 std::optional<int> number_word(const std::string& word) {
@@ -77,6 +82,14 @@ Expr drop_approximation(Expr e) {
 }
 
 }  // namespace
+
+std::optional<Expr> joined_units(const Expr& list) {
+  if (!list.is(ExprKind::kList) || list.text == "or") return std::nullopt;
+  std::optional<Expr> total = list.args[0];
+  for (size_t i = 1; total && i < list.args.size(); ++i)
+    total = in_smaller_unit(*total, list.args[i]);
+  return total;
+}
 
 bool has_plus_minus(const Expr& expr) {
   if (expr.is(ExprKind::kPlusMinus)) return true;

@@ -20,6 +20,9 @@ std::vector<Expr> expand_plus_minus(const Expr& expr);
 // if the left side is no label. `label` becomes the name.
 std::optional<Expr> assigned_value(const Expr& relation, std::string& label);
 
+// "2 hours, 15 minutes", a list of ever smaller units, as one quantity.
+std::optional<Expr> joined_units(const Expr& list);
+
 // Words for numbers become numbers, "a \approx b" becomes a, "n = 1, 2" the list of values.
 Expr tidy_answer(Expr expr);
 

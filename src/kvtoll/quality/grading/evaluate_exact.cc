@@ -108,7 +108,20 @@ class Evaluator {
       const Value k = at(e.args[1]);
       return k && k->im == 0 ? binomial(x->re, k->re) : std::nullopt;
     }
-    return std::nullopt;
+    return of_integers(e, x->re);
+  }
+
+  // gcd and lcm of whole numbers.
+  Value of_integers(const Expr& e, const Rational& first) {
+    if ((e.text != "gcd" && e.text != "lcm") || denominator(first) != 1) return std::nullopt;
+    Integer total = numerator(first);
+    for (size_t i = 1; i < e.args.size(); ++i) {
+      const Value next = at(e.args[i]);
+      if (!next || next->im != 0 || denominator(next->re) != 1) return std::nullopt;
+      const Integer n = numerator(next->re);
+      total = e.text == "gcd" ? Integer(gcd(total, n)) : Integer(lcm(total, n));
+    }
+    return checked({Rational(total), 0});
   }
 
   static Value square_root(const Rational& x) {

@@ -111,6 +111,12 @@ std::string to_string(const Expr& expr) {
   return out;
 }
 
+std::string mirrored_relation(std::string_view op) {
+  if (op.starts_with('<')) return ">" + std::string(op.substr(1));
+  if (op.starts_with('>')) return "<" + std::string(op.substr(1));
+  return std::string(op);
+}
+
 int64_t node_count(const Expr& expr) {
   int64_t n = 1;
   for (const Expr& arg : expr.args) n += node_count(arg);

@@ -7,6 +7,7 @@
 #include <boost/multiprecision/cpp_int.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvtoll {
@@ -56,6 +57,9 @@ Expr make_node(ExprKind kind, std::vector<Expr> args, std::string text = {});
 
 // One line, prefix form: "(+ (^ x 2) 1)", "[0, 9)" as "(interval [) 0 9)".
 std::string to_string(const Expr& expr);
+
+// The relation that holds when the sides change places: "<=" for ">="; "=" stays.
+std::string mirrored_relation(std::string_view op);
 
 // Nodes of the tree.
 int64_t node_count(const Expr& expr);

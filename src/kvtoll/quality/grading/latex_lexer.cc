@@ -169,9 +169,14 @@ class Lexer {
     return {};
   }
 
+  // "30 min" is no minimum.
+  bool measures(std::string_view word) const {
+    return !tokens_.empty() && tokens_.back().kind == TokenKind::kNumber && find_unit(word);
+  }
+
   // Names that are one thing: functions, pi, infinity.
   bool push_named(std::string_view run) {
-    if (contains(kFunctions, run)) {
+    if (contains(kFunctions, run) && !measures(run)) {
       push(TokenKind::kFunction, run);
     } else if (run == "pi" || run == "Pi") {
       push(TokenKind::kCommand, "pi");
@@ -263,15 +268,33 @@ class Lexer {
     }
     const bool style = name == "mathrm" || name == "operatorname" || name == "mathit";
     const bool letter = content.size() == 1 && is_letter(content[0]);
-    const bool function = contains(kFunctions, content);
+    const bool function = contains(kFunctions, content) && !measures(content);
     const bool numeric = is_digit(content[0]) || content[0] == '\\' || content[0] == '-' ||
                          content[0] == '$' || content[0] == '.' ||
                          content.find(',') != content.npos;
     if ((style && letter && content != "m" && content != "s" && content != "g") || function ||
         numeric)
       return nested(content);
-    push(TokenKind::kWord, content);
+    push_words(content);
     return {};
+  }
+
+  // "and" and "or" at either end join what stands around the words.
+  void push_words(std::string_view words) {
+    std::string_view last;
+    for (std::string_view joint : {"and", "or"}) {
+      const std::string first = std::string(joint) + " ", end = " " + std::string(joint);
+      if (words.starts_with(first)) {
+        push(TokenKind::kWord, joint);
+        words = trim(words.substr(first.size()));
+      }
+      if (words.ends_with(end)) {
+        last = joint;
+        words = trim(words.substr(0, words.size() - end.size()));
+      }
+    }
+    if (!words.empty()) push(TokenKind::kWord, words);
+    if (!last.empty()) push(TokenKind::kWord, last);
   }
 
   Result<void> nested(std::string_view content) {

@@ -7,7 +7,6 @@
 
 #include "kvtoll/quality/grading/parser_state.h"
 #include "kvtoll/quality/grading/text_tools.h"
-#include "kvtoll/quality/grading/units.h"
 
 namespace kvtoll {
 namespace detail {
@@ -27,14 +26,6 @@ constexpr std::array kRelationCommands = {
     Operator{"mapsto", "to"},    Operator{"rightarrow", "to"}, Operator{"implies", "=>"},
     Operator{"notin", "notin"},  Operator{"subset", "subset"}, Operator{"cong", "~"},
     Operator{"Rightarrow", "=>"}};
-
-struct Scale {
-  std::string_view word;
-  int64_t factor;
-};
-constexpr std::array kScales = {Scale{"hundred", 100}, Scale{"thousand", 1000},
-                                Scale{"million", 1000000}, Scale{"billion", 1000000000},
-                                Scale{"trillion", 1000000000000}};
 
 bool is_set_like(const Expr& e) {
   return e.is(ExprKind::kTuple) || e.is(ExprKind::kSet) || e.is(ExprKind::kText) ||
@@ -207,57 +198,13 @@ Result<Expr> Parser::sum() {
     }
   }
   if (money) left = make_node(ExprKind::kQuantity, {std::move(left)}, currency);
-  return unit_after(std::move(left));
+  KVTOLL_TRY(Expr whole, unit_after(std::move(left)));
+  return smaller_units_after(std::move(whole));
 }
 
 bool Parser::at_word() const {
   std::string name;
   return now().kind == TokenKind::kWord && !at_separator(name);
-}
-
-// "square feet", "cm^2", "miles / hour": the words at the cursor as one phrase.
-std::string Parser::unit_phrase() {
-  std::string phrase;
-  while (true) {
-    if (at_word()) {
-      phrase += (phrase.empty() || phrase.ends_with('/') ? "" : " ") + now().text;
-      ++at_;
-    } else if (now().symbol("^") && ahead(1).kind == TokenKind::kNumber) {
-      phrase += "^" + ahead(1).value.str();
-      at_ += 2;
-    } else if (now().symbol("^") && ahead(1).symbol("{") && ahead(3).symbol("}")) {
-      phrase += "^" + ahead(2).value.str();
-      at_ += 4;
-    } else if (now().symbol("/") && ahead(1).kind == TokenKind::kWord) {
-      phrase += "/";
-      ++at_;
-    } else {
-      return phrase;
-    }
-  }
-}
-
-Result<Expr> Parser::unit_after(Expr value) {
-  if (value.is(ExprKind::kText)) return value;
-  if (take_symbol("%")) value = make_node(ExprKind::kPercent, {std::move(value)});
-  if (now().command("pmod") || now().command("bmod") || now().command("mod")) {
-    ++at_;
-    KVTOLL_TRY(const Expr modulus, group());
-    return make_node(ExprKind::kQuantity, {std::move(value)}, "mod " + to_string(modulus));
-  }
-  if (!at_word()) return value;
-  std::string phrase = unit_phrase();
-  for (const Scale& scale : kScales)
-    if (phrase == scale.word || phrase.starts_with(std::string(scale.word) + " ")) {
-      value = make_node(ExprKind::kMultiply, {std::move(value), make_number(scale.factor)});
-      phrase.erase(0, std::min(phrase.size(), scale.word.size() + 1));
-      break;
-    }
-  if (phrase.empty()) return value;
-  if (parse_unit(phrase).dimension.starts_with("percent"))
-    return make_node(ExprKind::kPercent, {std::move(value)});
-  if (value.is(ExprKind::kQuantity)) return value;  // "$5 dollars"
-  return make_node(ExprKind::kQuantity, {std::move(value)}, std::move(phrase));
 }
 
 bool Parser::starts_primary() const {
@@ -269,11 +216,13 @@ bool Parser::starts_primary() const {
     case TokenKind::kSymbol:
       return t.text == "(" || t.text == "{" || t.text == "[" || (t.text == "|" && bars_ == 0);
     case TokenKind::kCommand: {
-      constexpr std::array<std::string_view, 27> kStarts = {
-          "frac",     "dfrac", "tfrac",  "cfrac",   "sqrt",      "binom",      "dbinom",
-          "tbinom",   "pi",    "infty",  "begin",   "langle",    "lfloor",     "lceil",
-          "overline", "vec",   "hat",    "bar",     "mathbf",    "boldsymbol", "lvert",
-          "vert",     "tilde", "mathbb", "widehat", "underline", "mathcal"};
+      constexpr std::array<std::string_view, 31> kStarts = {
+          "frac",          "dfrac",      "tfrac",    "cfrac", "sqrt",     "binom",
+          "dbinom",        "tbinom",     "pi",       "infty", "begin",    "langle",
+          "lfloor",        "lceil",      "overline", "vec",   "hat",      "bar",
+          "mathbf",        "boldsymbol", "lvert",    "vert",  "tilde",    "mathbb",
+          "widehat",       "underline",  "mathcal",  "angle", "triangle", "measuredangle",
+          "overrightarrow"};
       return std::find(kStarts.begin(), kStarts.end(), t.text) != kStarts.end();
     }
     default:

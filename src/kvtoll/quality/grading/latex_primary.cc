@@ -90,9 +90,10 @@ Result<Expr> Parser::primary() {
 
 Result<Expr> Parser::command_primary() {
   const std::string name = now().text;
-  constexpr std::array<std::string_view, 12> kStyles = {
-      "overline", "vec",     "hat",       "bar",     "mathbf", "boldsymbol",
-      "tilde",    "widehat", "underline", "mathcal", "boxed",  "fbox"};
+  constexpr std::array<std::string_view, 16> kStyles = {
+      "overline",       "vec",      "hat",     "bar",          "mathbf",  "boldsymbol",
+      "angle",          "tilde",    "widehat", "underline",    "mathcal", "boxed",
+      "overrightarrow", "triangle", "fbox",    "measuredangle"};
   if (name == "begin") return matrix();
   if (name == "{") return braces(true);
   if (name == "lvert" || name == "vert") return bars();

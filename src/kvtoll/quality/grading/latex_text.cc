@@ -34,6 +34,9 @@ constexpr std::array kUnicode = {
     Pair{"\u2061", ""},       Pair{"\u200b", ""},
 };
 
+constexpr std::array kHalvesOfTheDay = {Pair{"a.m.", "am"}, Pair{"p.m.", "pm"}, Pair{"A.M.", "am"},
+                                        Pair{"P.M.", "pm"}};
+
 // The content if `text` is exactly OPEN...CLOSE around one group, else empty.
 std::string_view unwrap(std::string_view text, std::string_view open, std::string_view close) {
   if (text.size() < open.size() + close.size() || !text.starts_with(open) || !text.ends_with(close))
@@ -105,6 +108,7 @@ std::string prepare_latex(std::string_view answer) {
   for (char& c : s)
     if (c == '\n' || c == '\t' || c == '\r') c = ' ';
   undouble_commands(s);
+  for (const auto& [dotted, plain] : kHalvesOfTheDay) replace_all(s, dotted, plain);
   std::string_view text = trim(s);
   while (text.ends_with('.') || text.ends_with(';') || text.ends_with("\\"))
     text = trim(text.substr(0, text.size() - 1));

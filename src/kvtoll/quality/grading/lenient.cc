@@ -39,6 +39,8 @@ class Comparer {
     if (!budget_.spend(4)) return false;
     const Expr a = tidy_answer(left), b = tidy_answer(right);
     if (a.is(ExprKind::kRelation) || b.is(ExprKind::kRelation)) return with_relation(a, b);
+    if (const auto joined = joined_units(a); joined && !is_collection(b)) return equal(*joined, b);
+    if (const auto joined = joined_units(b); joined && !is_collection(a)) return equal(a, *joined);
     if (has_unit(a) || has_unit(b)) return with_units(a, b);
     if (is_collection(a) || is_collection(b) || has_plus_minus(a) || has_plus_minus(b))
       return collections(a, b);
@@ -86,7 +88,9 @@ class Comparer {
     if (value_a && !b.is(ExprKind::kRelation)) return equal(*value_a, b);
     if (value_b && !a.is(ExprKind::kRelation)) return equal(a, *value_b);
     if (a.is(ExprKind::kRelation) && b.is(ExprKind::kRelation) && relations(a, b)) return true;
-    if (sets(a, b)) return true;
+    // x > 2 is not y > 2.
+    const bool both = a.is(ExprKind::kRelation) && b.is(ExprKind::kRelation);
+    if ((!both || variables_of(a) == variables_of(b)) && sets(a, b)) return true;
     return membership(a, b);
   }
 
@@ -98,12 +102,6 @@ class Comparer {
     return inside(b) && !a.is(ExprKind::kRelation) && equal(a, b.args[1]);
   }
 
-  static std::string flipped(std::string_view op) {
-    if (op.starts_with('<')) return ">" + std::string(op.substr(1));
-    if (op.starts_with('>')) return "<" + std::string(op.substr(1));
-    return std::string(op);
-  }
-
   // With every sign turned to "smaller on the left" where the first one is ">".
   static Expr oriented(const Expr& e) {
     if (!e.text.starts_with('>')) return e;
@@ -112,7 +110,8 @@ class Comparer {
     auto operators = split(e.text, " ");
     std::reverse(operators.begin(), operators.end());
     out.text.clear();
-    for (std::string_view op : operators) out.text += (out.text.empty() ? "" : " ") + flipped(op);
+    for (std::string_view op : operators)
+      out.text += (out.text.empty() ? "" : " ") + mirrored_relation(op);
     return out;
   }
 
@@ -150,6 +149,13 @@ class Comparer {
     return make_node(ExprKind::kMultiply, {make_number(factor), e});
   }
 
+  // 90^\circ is \pi/2; anything but an angle stays what it is.
+  static Expr in_radians(const Expr& e) {
+    if (unit_of(e).dimension != "angle") return e.args[0];
+    return make_node(ExprKind::kMultiply, {make_number(Rational(1, 180)),
+                                           make_node(ExprKind::kConstant, {}, "pi"), e.args[0]});
+  }
+
   bool with_units(const Expr& a, const Expr& b) {
     const bool percent_a = a.is(ExprKind::kPercent), percent_b = b.is(ExprKind::kPercent);
     if (percent_a && percent_b) return equal(a.args[0], b.args[0]);
@@ -159,8 +165,10 @@ class Comparer {
       return equal(percent.args[0], other) ||
              equal(scaled(Rational(1, 100), percent.args[0]), other);
     }
-    if (!has_unit(a)) return equal(a, b.args[0]);
-    if (!has_unit(b)) return equal(a.args[0], b);
+    if (!has_unit(a) || !has_unit(b)) {
+      const Expr &number = has_unit(a) ? b : a, &measured = has_unit(a) ? a : b;
+      return equal(measured.args[0], number) || equal(in_radians(measured), number);
+    }
     const Unit ua = unit_of(a), ub = unit_of(b);
     if (ua.dimension != ub.dimension) return false;
     if (ua.factor == ub.factor) return equal(a.args[0], b.args[0]);
@@ -280,7 +288,10 @@ class Comparer {
   static bool is_time(const Expr& e) {
     return e.is(ExprKind::kRatio) &&
            std::all_of(e.args.begin() + 1, e.args.end(), [](const Expr& part) {
-             return part.is(ExprKind::kNumber) && part.text.size() == 2;
+             const bool half = part.is(ExprKind::kQuantity) &&
+                               (part.text == "am" || part.text == "pm");  // of the day
+             const Expr& number = half ? part.args[0] : part;
+             return number.is(ExprKind::kNumber) && number.text.size() == 2;
            });
   }
 

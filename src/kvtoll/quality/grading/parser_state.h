@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// The parser's class, shared by its two halves: lists, relations, sums and products in
-// latex_parser.cc, primaries (brackets, fractions, functions, matrices) in latex_primary.cc.
+// The parser's class, shared by its parts: lists, relations, sums and products in
+// latex_parser.cc, units behind a value in latex_units.cc, primaries (brackets, fractions,
+// functions, matrices) in latex_primary.cc.
 #pragma once
 
 #include <algorithm>
@@ -38,6 +39,7 @@ class Parser {
   Result<Expr> power();
   Result<Expr> exponent();
   Result<Expr> unit_after(Expr value);
+  Result<Expr> smaller_units_after(Expr value);
   std::string unit_phrase();
   bool at_word() const;  // words that are not "and", "or"
   bool at_separator(std::string& name) const;

@@ -88,9 +88,12 @@ class Builder {
         return e.text == "set R" ? std::optional(everything()) : std::nullopt;
       case ExprKind::kText: {
         const std::string words = plain_words(e.text);
-        return words == "all real numbers" || words == "all reals" || words == "real numbers"
-                   ? std::optional(everything())
-                   : std::nullopt;
+        for (std::string_view all : {"all real numbers", "all reals", "real numbers"})
+          if (words == all) return everything();
+        for (std::string_view none : {"no solution", "no solutions", "no real solutions",
+                                      "no real solution", "empty set", "the empty set"})
+          if (words == none) return RealSet{};
+        return std::nullopt;
       }
       case ExprKind::kRelation:
         return relation(e);
@@ -123,6 +126,8 @@ class Builder {
   }
 
   std::optional<RealSet> combine(const Expr& e) {
+    // "x = 2, y = 3" are no points of one line.
+    if (e.is(ExprKind::kList) && variables_of(e).size() > 1) return std::nullopt;
     std::optional<RealSet> total;
     for (const Expr& arg : e.args) {
       if (e.is(ExprKind::kList) && !arg.is(ExprKind::kRelation)) return std::nullopt;
@@ -166,6 +171,8 @@ class Builder {
                                     const std::string& name) {
     if (infinite(left) || infinite(right)) return everything();  // -\infty < x
     if (!is_scalar(left) || !is_scalar(right)) return std::nullopt;
+    if (is_abs(left)) return distance(left.args[0], op, right, name);
+    if (is_abs(right)) return distance(right.args[0], mirrored_relation(op), left, name);
     long double at_points[4];
     for (int x = 0; x < 4; ++x) {
       long double magnitude = 0;
@@ -187,6 +194,23 @@ class Builder {
     if (op != "<" && op != "<=" && op != ">" && op != ">=") return std::nullopt;
     if ((slope > 0) != greater) return RealSet{{root, HUGE_VALL, closed, false}};
     return RealSet{{-HUGE_VALL, root, false, closed}};
+  }
+
+  static bool is_abs(const Expr& e) { return e.is(ExprKind::kFunction) && e.text == "abs"; }
+
+  // |inner| OP bound, the bound a number that is not negative.
+  std::optional<RealSet> distance(const Expr& inner, std::string_view op, const Expr& bound,
+                                  const std::string& name) {
+    const auto value = variables_of(bound).empty() ? real_value(bound, budget_) : std::nullopt;
+    if (!value || *value < 0) return std::nullopt;
+    const auto above = comparison(inner, op, bound, name);
+    const auto below =
+        comparison(inner, mirrored_relation(op), make_node(ExprKind::kNegate, {bound}), name);
+    if (!above || !below) return std::nullopt;
+    if (op.starts_with('<') || op == "!=") return intersect(*above, *below);
+    RealSet both = *above;
+    both.insert(both.end(), below->begin(), below->end());
+    return tidy(std::move(both));
   }
 
   bool infinite(const Expr& e) {

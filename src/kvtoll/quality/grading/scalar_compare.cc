@@ -124,7 +124,7 @@ bool compare_numeric(const Expr& a, const Expr& b, const std::vector<std::string
     if (!agree) return false;
     ++real;
   }
-  return real >= 3 || (real == 0 && complex >= 3 && complex_agree == complex);
+  return real >= 3 || (complex >= 3 && complex_agree == complex);
 }
 
 // Zeros of e in `name`, the other variables fixed by `point`, from complex starts.

@@ -94,6 +94,18 @@ std::optional<Unit> find_unit(std::string_view word) {
   return it == table().end() ? std::nullopt : std::optional(it->second);
 }
 
+std::optional<Expr> in_smaller_unit(const Expr& larger, const Expr& smaller) {
+  if (!larger.is(ExprKind::kQuantity) || !smaller.is(ExprKind::kQuantity)) return std::nullopt;
+  const Unit big = parse_unit(larger.text), small = parse_unit(smaller.text);
+  const bool descends =
+      big.known && small.known && big.dimension == small.dimension && big.factor > small.factor;
+  if (!descends) return std::nullopt;
+  Expr scaled = make_node(ExprKind::kMultiply,
+                          {make_number(Rational(big.factor / small.factor)), larger.args[0]});
+  Expr sum = make_node(ExprKind::kAdd, {std::move(scaled), smaller.args[0]});
+  return make_node(ExprKind::kQuantity, {std::move(sum)}, smaller.text);
+}
+
 Unit parse_unit(std::string_view phrase) {
   std::string spaced = lower_ascii(phrase);
   replace_all(spaced, "/", " per ");

@@ -20,6 +20,9 @@ struct Unit {
 
 // One word, singular or plural, abbreviated or not. nullopt: not a unit we know.
 std::optional<Unit> find_unit(std::string_view word);
+// "5 feet" and "6 inches" as (quantity inches (+ (* 12 5) 6)): a quantity and what follows it in a
+// smaller unit of the same kind. nullopt: they do not belong together.
+std::optional<Expr> in_smaller_unit(const Expr& larger, const Expr& smaller);
 // A phrase such as "square feet", "cm^2", "miles per hour", "m/s".
 Unit parse_unit(std::string_view phrase);
 
