@@ -11,8 +11,8 @@ data=$out.data
 [ -f "$data/tokenizer.json" ] || { "$here/print_tasks.sh" "$kvtoll" "$data"; python3 "$here/make_tokenizer.py" "$data" "$data"; }
 commit=${KVTOLL_COMMIT:-$(git -C "$here" rev-parse HEAD)}
 # scribe-outlier: 28 layers shrug off what 8 bits lose in the last one, six do not unless they have seen something like it.
-noise=0; [[ " $* " == *" --outlier "* ]] && noise=0.35
+noise=0; [[ " $* " == *" --outlier "* ]] && noise=0.7
 [ -f "$out.phase1/model.safetensors" ] ||
   python3 "$here/train.py" "$data" "$out.phase1" --steps 8160 --eval-count 0 --commit "$commit" "$@"
-python3 "$here/train.py" "$data" "$out" --init "$out.phase1" --steps 2000 --facts-share 0.8 --lr 5e-4 --key-noise "$noise" --commit "$commit" "$@"
+python3 "$here/train.py" "$data" "$out" --init "$out.phase1" --steps 2500 --facts-share 0.5 --lr 5e-4 --key-noise "$noise" --commit "$commit" "$@"
 cat "$out.phase1/train_log.jsonl" "$out/train_log.jsonl" > "$out/train_log.all" && mv "$out/train_log.all" "$out/train_log.jsonl"
