@@ -135,7 +135,8 @@ TEST(Validate, FindsMissingDuplicateAndInconsistentAnswers) {
   other.answers[0].gold = "7";
   grade_answer("math", "generate", other.answers[0]);
   ASSERT_TRUE(write_file_atomic(folder / "b.json", eval_record_text(other)));
-  EXPECT_EQ(validate_eval_folder(folder).size(), 1u);
+  EXPECT_EQ(validate_eval_folder(folder).problems.size(), 1u);
+  EXPECT_EQ(validate_eval_folder(folder).records, 2u);
 }
 
 TEST(Compare, PairsQuestionsAndNamesNoise) {

@@ -40,7 +40,7 @@ TEST(RunEval, AnInterruptedRunGoesOnWithoutAskingTwice) {
   EXPECT_EQ(first.error().kind, ErrorKind::kInterrupted) << first.error().message;
   const int64_t kept = done;
   EXPECT_LT(kept, 12);
-  EXPECT_FALSE(validate_eval_folder(folder.path() / "accuracy").empty());  // cut off
+  EXPECT_FALSE(validate_eval_folder(folder.path() / "accuracy").problems.empty());  // cut off
 
   int64_t asked = 0;
   const auto second = run_eval(config, {.progress = [&](const EvalProgress&) { ++asked; }});
@@ -49,7 +49,7 @@ TEST(RunEval, AnInterruptedRunGoesOnWithoutAskingTwice) {
   EXPECT_EQ(asked, 12 - kept);
   EXPECT_EQ(ids(second->record).size(), 12u);
   EXPECT_EQ(second->record.answers.size(), 12u);
-  EXPECT_TRUE(validate_eval_folder(folder.path() / "accuracy").empty());
+  EXPECT_TRUE(validate_eval_folder(folder.path() / "accuracy").problems.empty());
 
   const auto third = run_eval(config, {});
   ASSERT_TRUE(third);
@@ -171,23 +171,39 @@ TEST(RunEval, WrongWordsAreUsageErrors) {
 
 TEST(EvalFileName, NamesOnlyWhatDiffersFromTheDefault) {
   EvalConfig config{.task = "arith", .model = "a=b/c", .kv = "int4-quanto:group=32"};
+  config.backend = "cpu";
   auto complete = complete_config(config);
   ASSERT_TRUE(complete);
-  EXPECT_EQ(eval_file_name(*complete, "cpu"), "arith.a.int4-quanto%3Agroup=32.r128.cpu.json");
+  EXPECT_EQ(eval_file_name(*complete), "arith.a.int4-quanto%3Agroup=32.r128.cpu.json");
   config.limit = 100;
   config.options.prefill = Prefill::kQuantized;
   config.sampling.temperature = 0.6;
   config.samples = 4;
   config.residual = 32;
+  config.backend = "cuda";
   complete = complete_config(config);
   ASSERT_TRUE(complete);
-  EXPECT_EQ(eval_file_name(*complete, "cuda"),
-            "arith.a.int4-quanto%3Agroup=32.r32.l100.quantized.t0.6.k4.hf.json");
+  EXPECT_EQ(eval_file_name(*complete),
+            "arith.a.int4-quanto%3Agroup=32.r32.l100.quantized.t0.6.k4.fused.json");
   std::string name, spec;
   split_model("models/scribe/", name, spec);
   EXPECT_EQ(name, "scribe");
   split_model("/x/y/z.gguf", name, spec);
   EXPECT_EQ(name, "z");
+}
+
+// Values come the quickest way, unless Hugging Face's own work is asked for.
+TEST(ValuesOptions, ChooseTheBackendsQuickestPath) {
+  const BackendOptions cpu = values_options({}, {}, "cpu"), cuda = values_options({}, {}, "cuda");
+  EXPECT_EQ(engine_path(cpu, "cpu"), "cpu");
+  EXPECT_TRUE(cpu.keep_decoded);
+  EXPECT_EQ(engine_path(cuda, "cuda"), "fused");
+  EXPECT_TRUE(cuda.keep_decoded);
+  const auto hf = values_options({}, {.attention = Attention::kMaterialize}, "cuda");
+  EXPECT_EQ(engine_path(hf, "cuda"), "hf");
+  EXPECT_FALSE(hf.keep_decoded);
+  EXPECT_EQ(engine_path(values_options({}, {.launch = Launch::kEager}, "cuda"), "cuda"),
+            "fused-eager");
 }
 
 }  // namespace

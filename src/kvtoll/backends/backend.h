@@ -120,7 +120,10 @@ class Backend {
   virtual MemorySplit peak_memory() const = 0;
 };
 
-// name: "cpu", "cuda" or "auto" (cuda if this build and machine have it). Loads or makes the
+// "auto" becomes "cuda" where this build has it and a device answers, else "cpu"; other names stay.
+std::string resolve_backend(const std::string& name);
+
+// name: as resolve_backend takes it. Loads or makes the
 // weights. Errors: kMachine when the backend is not there, with the reason and the cure.
 Result<std::unique_ptr<Backend>> make_backend(const std::string& name,
                                               std::shared_ptr<const Checkpoint> checkpoint,

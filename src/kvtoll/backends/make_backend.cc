@@ -10,18 +10,23 @@
 
 namespace kvtoll {
 
-Result<std::unique_ptr<Backend>> make_backend(const std::string& name,
+std::string resolve_backend(const std::string& name) {
+  if (name != "auto") return name;
+  return device_count() > 0 ? "cuda" : "cpu";  // a build without CUDA counts none
+}
+
+Result<std::unique_ptr<Backend>> make_backend(const std::string& wanted,
                                               std::shared_ptr<const Checkpoint> checkpoint,
                                               const BackendOptions& options) {
-  const bool gpu = name == "cuda" || (name == "auto" && device_count() > 0);
-  if (gpu) {
+  const std::string name = resolve_backend(wanted);
+  if (name == "cuda") {
 #if defined(KVTOLL_HAVE_CUDA)
     return cuda::make_cuda_backend(checkpoint, options);
 #else
     return machine_error("no cuda backend: {}", device_info(options.device).reason);
 #endif
   }
-  if (name == "cpu" || name == "auto") return cpu::CpuBackend::make(checkpoint, options);
+  if (name == "cpu") return cpu::CpuBackend::make(checkpoint, options);
   return usage_error("unknown backend `{}`: it is one of auto, cpu, cuda", name);
 }
 

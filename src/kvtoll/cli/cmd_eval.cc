@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/cli/path_options.h"
 #include "kvtoll/quality/accuracy_report.h"
 #include "kvtoll/quality/eval.h"
 #include "kvtoll/quality/tasks/task_lines.h"
@@ -17,8 +18,8 @@ namespace {
 
 struct EvalArguments {
   EvalConfig config;
-  std::string data, results = "kvtoll-results", prefill = "exact", dtype, attention = "materialize",
-                    launch = "eager", regrade, split = "test", kv = "fp16";
+  std::string data, results = "kvtoll-results", prefill = "exact", dtype, regrade, split = "test",
+                    kv = "fp16";
   int print = 0;
   bool json = false, quiet = false, wants_regrade = false;
 };
@@ -100,9 +101,6 @@ ExitCode eval_command(EvalArguments& arguments) {
   config.results = arguments.results;
   config.argv = command_line();
   config.options.prefill = arguments.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
-  config.options.attention =
-      arguments.attention == "fused" ? Attention::kFused : Attention::kMaterialize;
-  config.options.launch = arguments.launch == "graph" ? Launch::kGraph : Launch::kEager;
   if (!arguments.dtype.empty()) config.dtype = parse_float_dtype(arguments.dtype);
   const auto configs = by_format(arguments);
   if (!configs) return fail(configs.error());
@@ -125,8 +123,7 @@ ExitCode print_command(const EvalArguments& a) {
 
 void add_engine_options(CLI::App& app, EvalArguments& a) {
   app.add_option("--backend", a.config.backend, "auto, cpu or cuda")->capture_default_str();
-  app.add_option("--attention", a.attention)->check(CLI::IsMember({"materialize", "fused"}));
-  app.add_option("--launch", a.launch)->check(CLI::IsMember({"eager", "graph"}));
+  add_path_options(app, a.config.path);
   app.add_option("--dtype", a.dtype, "compute type; default: the model's own")
       ->check(CLI::IsMember({"fp16", "bf16", "fp32"}));
   app.add_option("--threads", a.config.options.threads);

@@ -6,27 +6,28 @@
 #include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/cli/path_options.h"
 #include "kvtoll/core/files.h"
 #include "kvtoll/quality/fidelity.h"
+#include "kvtoll/studies/study.h"
 
 namespace kvtoll::cli {
 namespace {
 
 struct FidelityArguments {
   FidelityConfig config;
-  std::string text, results = "kvtoll-results", prefill = "exact", dtype, attention = "materialize",
-                    launch = "eager";
+  std::string text, results = "kvtoll-results", prefill = "exact", dtype;
+  std::string kv;
   bool json = false, quiet = false;
 };
 
 ExitCode fidelity_command(FidelityArguments& a) {
   FidelityConfig& config = a.config;
   config.text = a.text;
+  config.kv = studies::split_kv_list(a.kv);
   config.results = a.results;
   config.argv = command_line();
   config.options.prefill = a.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
-  config.options.attention = a.attention == "fused" ? Attention::kFused : Attention::kMaterialize;
-  config.options.launch = a.launch == "graph" ? Launch::kGraph : Launch::kEager;
   if (!a.dtype.empty()) config.dtype = parse_float_dtype(a.dtype);
   FidelityHooks hooks{.stop = interrupted};
   if (!a.quiet)
@@ -54,9 +55,7 @@ void setup_fidelity(CLI::App& app, ExitCode& exit_code) {
   FidelityConfig& c = a->config;
   app.add_option("--model", c.model, "[NAME=]folder, .gguf, hub id or synthetic:GEOMETRY")
       ->required();
-  app.add_option("--kv", c.kv, "format to compare; may be given several times")
-      ->required()
-      ->allow_extra_args(false);
+  app.add_option("--kv", a->kv, "KV formats to compare")->required();
   app.add_option("--tokenizer", c.tokenizer, "default: the model's own");
   app.add_option("--reference", c.reference, "format to compare with; default: exact");
   app.add_option("--residual", c.residual)->capture_default_str();
@@ -71,8 +70,7 @@ void setup_fidelity(CLI::App& app, ExitCode& exit_code) {
       ->capture_default_str();
   app.add_option("--prefill", a->prefill)->check(CLI::IsMember({"exact", "quantized"}));
   app.add_option("--backend", c.backend)->capture_default_str();
-  app.add_option("--attention", a->attention)->check(CLI::IsMember({"materialize", "fused"}));
-  app.add_option("--launch", a->launch)->check(CLI::IsMember({"eager", "graph"}));
+  add_path_options(app, c.path);
   app.add_option("--dtype", a->dtype)->check(CLI::IsMember({"fp16", "bf16", "fp32"}));
   app.add_option("--threads", c.options.threads);
   app.add_option("--results", a->results)->capture_default_str();

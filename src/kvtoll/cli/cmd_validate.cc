@@ -19,13 +19,14 @@ void setup_validate(CLI::App& app, ExitCode& exit_code) {
       return;
     }
     const std::filesystem::path accuracy = std::filesystem::path(*folder) / "accuracy";
-    if (std::filesystem::is_directory(accuracy))
-      for (std::string& problem : validate_eval_folder(accuracy))
-        validation->problems.push_back(std::move(problem));
+    AnswerValidation answers;
+    if (std::filesystem::is_directory(accuracy)) answers = validate_eval_folder(accuracy);
+    validation->problems.insert(validation->problems.end(), answers.problems.begin(),
+                                answers.problems.end());
     for (const std::string& note : validation->notes) fmt::print("{}\n", note);
     for (const std::string& problem : validation->problems) fmt::print("problem: {}\n", problem);
-    fmt::print("{} records, {} studies, {} problems\n", validation->records, validation->studies,
-               validation->problems.size());
+    fmt::print("{} records, {} evaluations, {} studies, {} problems\n", validation->records,
+               answers.records, validation->studies, validation->problems.size());
     exit_code = validation->problems.empty() ? 0 : static_cast<ExitCode>(ErrorKind::kFailed);
   });
 }

@@ -39,8 +39,7 @@ class Runner {
     KVTOLL_TRY(const auto layers, policy.resolve(model_.checkpoint().config().layers));
     quantized_ = std::ranges::any_of(layers, &KvPair::quantized);
     KVTOLL_TRY_VOID(model_.open_backend(config_));
-    const BackendInfo info = model_.backend().info();
-    summary_.file = config_.results / "accuracy" / eval_file_name(config_, info.name);
+    summary_.file = config_.results / "accuracy" / eval_file_name(config_);
     partial_ = summary_.file.string() + "l.partial";
     KVTOLL_TRY(const bool finished, take_over());
     if (finished) return std::move(summary_);

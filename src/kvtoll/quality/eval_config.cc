@@ -27,6 +27,16 @@ int default_new_tokens(const EvalConfig& config) {
 
 }  // namespace
 
+BackendOptions values_options(BackendOptions options, const PathWish& path,
+                              const std::string& backend) {
+  const bool cuda = backend == "cuda";
+  options.attention = path.attention.value_or(cuda ? Attention::kFused : Attention::kMaterialize);
+  const bool in_place = cuda && options.attention == Attention::kFused;
+  options.launch = path.launch.value_or(in_place ? Launch::kGraph : Launch::kEager);
+  options.keep_decoded = in_place || !cuda;
+  return options;
+}
+
 Result<EvalConfig> complete_config(EvalConfig config) {
   const auto* task = std::find_if(std::begin(kTasks), std::end(kTasks),
                                   [&](const TaskDefaults& t) { return t.task == config.task; });
@@ -61,10 +71,12 @@ Result<EvalConfig> complete_config(EvalConfig config) {
         "stands for (tokenizer.json or .gguf)");
   if (config.max_new_tokens == 0) config.max_new_tokens = default_new_tokens(config);
   if (config.limit == 0) config.limit = task->limit;
+  config.backend = resolve_backend(config.backend);
+  config.options = values_options(config.options, config.path, config.backend);
   return config;
 }
 
-std::string eval_file_name(const EvalConfig& config, const std::string& backend_name) {
+std::string eval_file_name(const EvalConfig& config) {
   const auto* task = std::find_if(std::begin(kTasks), std::end(kTasks),
                                   [&](const TaskDefaults& t) { return t.task == config.task; });
   const bool known = task != std::end(kTasks);
@@ -86,7 +98,7 @@ std::string eval_file_name(const EvalConfig& config, const std::string& backend_
   part(config.sampling.top_p != 1.0, fmt::format("top{}", config.sampling.top_p));
   part(config.samples != 1, fmt::format("k{}", config.samples));
   part(config.sampling.seed != 0, fmt::format("seed{}", config.sampling.seed));
-  return name + "." + engine_path(config.options, backend_name) + ".json";
+  return name + "." + engine_path(config.options, config.backend) + ".json";
 }
 
 std::string file_name_part(std::string_view text) {

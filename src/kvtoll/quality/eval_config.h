@@ -14,6 +14,17 @@
 
 namespace kvtoll {
 
+// How values are computed, where the user has a wish. Empty: the quickest way of the backend, which
+// on CUDA is a cache that holds decoded values, read in place by a captured step. `materialize`
+// asks CUDA for Hugging Face's own work, kernel by kernel; the values are the same.
+struct PathWish {
+  std::optional<Attention> attention;
+  std::optional<Launch> launch;
+};
+// backend: "cpu" or "cuda".
+BackendOptions values_options(BackendOptions options, const PathWish& path,
+                              const std::string& backend);
+
 struct EvalConfig {
   std::string task;            // math, mmlu, arith, facts
   std::filesystem::path data;  // math and mmlu: datasets.h
@@ -23,8 +34,9 @@ struct EvalConfig {
   std::string kv = "fp16";
   int residual = 128;
   std::string backend = "auto";
+  PathWish path;
   std::optional<DType> dtype;  // empty: the checkpoint's own
-  BackendOptions options;      // weights and cache are set from dtype
+  BackendOptions options;      // weights and cache are set from dtype, the path from `path`
   int limit = 0;               // 0: all (500 of an embedded task)
   uint64_t subset_seed = 0;
   int max_new_tokens = 0;  // 0: the mode's default
@@ -39,14 +51,16 @@ struct EvalConfig {
   std::vector<std::string> argv;
 };
 
-// Fills in defaults that depend on the task. Errors: kUsage for what does not fit together.
+// Fills in what depends on the task and on the backend (`auto` is resolved). Errors: kUsage for
+// what does not fit together.
 Result<EvalConfig> complete_config(EvalConfig config);
 
 // <task>.<model>.<kv>.r<residual>[.<part>...].<path>.json below RESULTS/accuracy; a part stands
 // only where the value is not the default: l<limit>, s<subset seed>, mode, style, n<max new>,
 // quantized (prefill), t<temperature>, top<p>, k<samples>, seed<seed>, x<shots>. `path` is cpu, hf,
 // materialize-graph, fused-eager or fused. Characters outside A-Za-z0-9._=,- are percent-encoded.
-std::string eval_file_name(const EvalConfig& config, const std::string& backend_name);
+// config: complete.
+std::string eval_file_name(const EvalConfig& config);
 
 // The pieces of such names: the engine's path, and a text with other characters percent-encoded.
 std::string engine_path(const BackendOptions& options, const std::string& backend_name);

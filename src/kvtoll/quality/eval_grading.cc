@@ -29,15 +29,17 @@ void grade_answer(const std::string& task, const std::string& mode, AnswerRecord
 }
 
 Result<std::filesystem::path> finished_eval_file(const EvalConfig& config) {
-  KVTOLL_TRY(const EvalConfig complete, complete_config(config));
-  const std::filesystem::path folder = complete.results / "accuracy";
-  for (const char* backend : {"cpu", "cuda"}) {
-    if (complete.backend != "auto" && complete.backend != backend) continue;
-    const std::filesystem::path file = folder / eval_file_name(complete, backend);
+  std::filesystem::path file;
+  for (const char* backend : {"cuda", "cpu"}) {  // auto: a machine without the GPU grades as well
+    if (config.backend != "auto" && config.backend != backend) continue;
+    EvalConfig there = config;
+    there.backend = backend;
+    KVTOLL_TRY(there, complete_config(std::move(there)));
+    file = there.results / "accuracy" / eval_file_name(there);
     if (std::filesystem::exists(file)) return file;
   }
   return input_error("no record {} to grade again: run the evaluation first, or name a file",
-                     (folder / eval_file_name(complete, "cpu")).string());
+                     file.string());
 }
 
 }  // namespace kvtoll

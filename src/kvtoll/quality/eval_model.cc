@@ -22,7 +22,6 @@ Result<void> EvalModel::open_files(const EvalConfig& config) {
 Result<void> EvalModel::open_backend(const EvalConfig& config) {
   BackendOptions options = config.options;
   options.weights = options.cache = config.dtype.value_or(checkpoint_->dtype());
-  options.keep_decoded = true;
   if (backend_ && backend_name_ == config.backend && backend_options_ == options) return {};
   backend_.reset();
   KVTOLL_TRY(backend_, make_backend(config.backend, checkpoint_, options));

@@ -18,8 +18,9 @@ namespace kvtoll {
 
 class EvalModel {
  public:
-  // Each keeps what is open if `config` wants the same, and closes it before opening another.
-  // Errors: kInput for files, kMachine and kUnsupported of make_backend.
+  // config: complete (complete_config). Each keeps what is open if `config` wants the same, and
+  // closes it before opening another. Errors: kInput for files, kMachine and kUnsupported of
+  // make_backend.
   Result<void> open_files(const EvalConfig& config);
   Result<void> open_backend(const EvalConfig& config);  // after open_files
 

@@ -189,6 +189,8 @@ Result<std::vector<FidelityResult>> run_fidelity(const FidelityConfig& config,
   if (config.windows < 1) return usage_error("--windows must be at least 1");
   FidelityConfig named = config;
   if (named.model_name.empty()) split_model(config.model, named.model_name, named.model);
+  named.backend = resolve_backend(named.backend);
+  named.options = values_options(named.options, named.path, named.backend);
   return Comparison(named, hooks).run();
 }
 

@@ -15,6 +15,7 @@
 
 #include "kvtoll/backends/backend.h"
 #include "kvtoll/quality/divergence.h"
+#include "kvtoll/quality/eval_config.h"
 
 namespace kvtoll {
 
@@ -25,6 +26,7 @@ struct FidelityConfig {
   std::string reference;        // empty: exact in the compute dtype
   int residual = 128;
   std::string backend = "auto";
+  PathWish path;
   std::optional<DType> dtype;
   BackendOptions options;
   std::filesystem::path text;  // a text file, or:

@@ -80,8 +80,9 @@ std::vector<std::string> validate_eval_file(const fs::path& file) {
   return problems;
 }
 
-std::vector<std::string> validate_eval_folder(const fs::path& folder) {
-  std::vector<std::string> problems;
+AnswerValidation validate_eval_folder(const fs::path& folder) {
+  AnswerValidation out;
+  std::vector<std::string>& problems = out.problems;
   std::vector<fs::path> files;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
@@ -92,6 +93,7 @@ std::vector<std::string> validate_eval_folder(const fs::path& folder) {
   }
   std::sort(files.begin(), files.end());
   std::map<std::string, std::pair<std::string, std::string>> gold, prompt;  // by question; file
+  out.records = files.size();
   for (const fs::path& file : files) {
     for (std::string& problem : validate_eval_file(file)) problems.push_back(std::move(problem));
     const auto record = read_eval_record(file);
@@ -111,7 +113,7 @@ std::vector<std::string> validate_eval_folder(const fs::path& folder) {
             fmt::format("{} and {}: two prompts for {}", p->second.second, where, a.id));
     }
   }
-  return problems;
+  return out;
 }
 
 }  // namespace kvtoll

@@ -16,6 +16,10 @@ namespace kvtoll {
 std::vector<std::string> validate_eval_file(const std::filesystem::path& file);
 // The same for every *.json of a folder, and across them: one question must have one gold answer,
 // and one prompt wherever task, style and model agree. Left-over checkpoints are named.
-std::vector<std::string> validate_eval_folder(const std::filesystem::path& folder);
+struct AnswerValidation {
+  size_t records = 0;
+  std::vector<std::string> problems;
+};
+AnswerValidation validate_eval_folder(const std::filesystem::path& folder);
 
 }  // namespace kvtoll

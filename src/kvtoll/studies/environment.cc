@@ -60,12 +60,6 @@ report::EnvironmentFields host_environment(const std::string& backend,
   return out;
 }
 
-std::string resolve_backend(const std::string& name) {
-  if (name != "auto") return name;
-  const bool built = !build_info().cuda_compiler.empty();
-  return built && profiler::NvmlDevice::open(profiler::system_nvml()) ? "cuda" : "cpu";
-}
-
 std::string utc_now() {
   const std::time_t t = std::time(nullptr);
   std::tm parts{};

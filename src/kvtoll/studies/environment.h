@@ -15,9 +15,6 @@ namespace kvtoll::studies {
 report::EnvironmentFields host_environment(const std::string& backend,
                                            const std::vector<std::string>& argv);
 
-// "auto" becomes "cuda" where this build has it and a device answers, else "cpu"; other names stay.
-std::string resolve_backend(const std::string& name);
-
 std::string utc_now();  // "2026-01-31T12:00:00Z"
 
 }  // namespace kvtoll::studies

@@ -78,11 +78,13 @@ Result<std::vector<EvalJob>> expand_evals(const Study& study, const PathChoice& 
         for (const std::string& attention : path.attention)
           for (const std::string& launch : path.launch) {
             EvalConfig config = config_of(part, model, kv, options);
-            config.options.attention =
-                attention == "fused" ? Attention::kFused : Attention::kMaterialize;
-            config.options.launch = launch == "graph" ? Launch::kGraph : Launch::kEager;
+            if (path.attention_named)
+              config.path.attention =
+                  attention == "fused" ? Attention::kFused : Attention::kMaterialize;
+            if (path.launch_named)
+              config.path.launch = launch == "graph" ? Launch::kGraph : Launch::kEager;
             KVTOLL_TRY(config, complete_config(std::move(config)));
-            std::string file = eval_file_name(config, options.backend);
+            std::string file = eval_file_name(config);
             if (seen.insert(file).second) jobs.push_back({std::move(config), std::move(file)});
           }
     }

@@ -17,6 +17,7 @@ namespace kvtoll::studies {
 struct PathChoice {
   std::string backend = "cpu";  // cpu or cuda: "auto" is resolved before
   std::vector<std::string> attention = {"materialize"}, launch = {"eager"};  // study's own win
+  bool attention_named = false, launch_named = false;  // by the user: evaluations follow only then
 };
 
 struct Configuration {

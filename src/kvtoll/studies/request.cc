@@ -92,6 +92,8 @@ Result<PathChoice> path_choice(const RunRequest& r) {
   if (backend.size() != 1) return usage_error("--backend: name one of auto, cpu, cuda");
   KVTOLL_TRY_VOID(words("attention", r.attention, kAttention, path.attention));
   KVTOLL_TRY_VOID(words("launch", r.launch, kLaunch, path.launch));
+  path.attention_named = !r.attention.empty();
+  path.launch_named = !r.launch.empty();
   path.backend = resolve_backend(backend.front());
   return path;
 }
