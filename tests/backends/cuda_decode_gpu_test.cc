@@ -215,5 +215,42 @@ TEST_P(CudaDecode, GreedyTokensAgreeOrTheGapExplainsIt) {
   }
 }
 
+// All tokens of a few prompts decoded together, step by step: each step waited for, or one ahead.
+std::vector<int32_t> decoded(Backend& cuda, const Case& c, bool ahead) {
+  std::vector<int32_t> all;
+  const auto take = [&] {
+    const auto tokens = cuda.next_tokens();
+    all.insert(all.end(), tokens.begin(), tokens.end());
+  };
+  for (int slot = 0; slot < c.batch; ++slot) {
+    cuda.clear_slot(slot);
+    const auto ids = prompt_of(c.prompt + slot, slot);
+    const SlotTokens prompt[] = {{slot, 0, ids}};
+    EXPECT_TRUE(run_step(cuda, {.slots = prompt, .prefill = true}));
+    take();
+  }
+  for (int step = 0; step < c.steps; ++step) {
+    std::vector<SlotTokens> own;
+    for (int slot = 0; slot < c.batch; ++slot) own.push_back({slot, cuda.length(slot), {}});
+    EXPECT_TRUE(run_step(cuda, {.slots = own, .ahead = ahead && step > 0}));
+    if (!ahead || step > 0) take();
+  }
+  if (ahead) take();
+  return all;
+}
+
+TEST_P(CudaDecode, StepsQueuedAheadGiveTheSameTokens) {
+  const Case& c = GetParam();
+  const auto cuda = open("cuda", c, true);
+  ASSERT_TRUE(cuda);
+  EXPECT_EQ(cuda->runs_ahead(), c.launch == Launch::kGraph);
+  if (!cuda->runs_ahead()) return;
+  const auto first = decoded(*cuda, c, true);  // captures its graph meanwhile
+  const auto in_turn = decoded(*cuda, c, false);
+  EXPECT_EQ(first, in_turn);
+  EXPECT_EQ(decoded(*cuda, c, true), in_turn);
+  EXPECT_EQ(in_turn.size(), static_cast<size_t>(c.batch) * (1 + static_cast<size_t>(c.steps)));
+}
+
 }  // namespace
 }  // namespace kvtoll

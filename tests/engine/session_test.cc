@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "support/fake_backend.h"
 #include "support/golden_checkpoint.h"
 
 namespace kvtoll {
@@ -181,6 +182,43 @@ TEST(Session, FixedWorkloadTimesEveryStepAndMarksFlushes) {
   }
   EXPECT_EQ(backend->length(0), 5 + 13);
   EXPECT_EQ(backend->length(1), 5 + 13);
+}
+
+TEST(Session, FixedWorkloadKeepsOneStepQueuedButAtPauses) {
+  testing::FakeLog log;
+  testing::FakeBackend backend({.ahead = true}, log);
+  CacheRequest request{.residual_length = 128, .slots = 2};
+  request.layers = KvPolicy::parse("fp16")->resolve(2).value();
+  ASSERT_TRUE(backend.reserve(request));
+  std::vector<int> queued;
+  const std::vector<int64_t> pauses = {3, 5};
+  const std::vector<int32_t> prompt = {1, 2, 3};
+  Session session(backend);
+  const auto timing = session.generate_fixed(
+      prompt, 2, 9,
+      [&](int) {
+        queued.push_back(backend.queued());
+        return true;
+      },
+      pauses);
+  ASSERT_TRUE(timing) << timing.error().message;
+  EXPECT_EQ(queued, (std::vector<int>{1, 1, 0, 1, 0, 1, 1, 0}));
+  EXPECT_EQ(session.last_tokens().size(), 9u);
+  ASSERT_EQ(timing->steps.size(), 8u);
+  EXPECT_EQ(log.steps, 8);
+  for (size_t i = 0; i < timing->steps.size(); ++i) {
+    const StepTime& step = timing->steps[i];
+    EXPECT_EQ(step.context, 3 + static_cast<int64_t>(i));
+    EXPECT_GT(step.time.value, 0);
+    // Steps neither overlap nor leave out what lies between the tokens of a queue.
+    if (i == 0) continue;
+    const Nanoseconds before = timing->steps[i - 1].start + timing->steps[i - 1].time;
+    if (i == 3 || i == 5) {
+      EXPECT_GE(step.start, before);
+    } else {
+      EXPECT_EQ(step.start, before);
+    }
+  }
 }
 
 TEST(Session, FixedWorkloadCanBeInterrupted) {

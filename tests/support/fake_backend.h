@@ -5,6 +5,8 @@
 // Example: FakeBackend backend({.refuse = {{2, {ErrorKind::kOutOfMemory, "full"}}}});  // int2-*
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <map>
 #include <optional>
 #include <vector>
@@ -19,6 +21,7 @@ struct FakePlan {
   std::map<int, Error> refuse;      // by bits of layer 0's keys: what reserve() says
   std::map<int, Error> fail_steps;  // by bits: what the tenth decode step says
   Nanoseconds step{20'000};         // of one decode step; quantized formats take half as long again
+  bool ahead = false;               // offers to run ahead
 };
 
 // What a test can look at after the backend is gone.
@@ -64,6 +67,8 @@ class FakeBackend final : public Backend {
   Result<bool> begin_step(const StepInput& input) override {
     rows_ = static_cast<int>(input.slots.size());
     flushed_ = false;
+    EXPECT_TRUE(!input.ahead || (plan_.ahead && queued_ == 1 && !input.prefill));
+    queued_ = input.ahead ? 2 : 1;
     const int64_t context = length(input.slots.front().slot);
     for (const SlotTokens& tokens : input.slots) {
       CacheSchedule& schedule = schedules_[static_cast<size_t>(tokens.slot)];
@@ -105,10 +110,14 @@ class FakeBackend final : public Backend {
   }
 
   std::span<const int32_t> next_tokens() override {
+    EXPECT_GT(queued_, 0);
+    --queued_;
     tokens_.assign(static_cast<size_t>(rows_), 7);
     return tokens_;
   }
   std::span<const float> logits(int) override { return {}; }
+  bool runs_ahead() const override { return plan_.ahead; }
+  int queued() const { return queued_; }  // steps whose tokens were not asked for
   bool last_step_flushed() const override { return flushed_; }
   MemorySplit memory() const override {
     MemorySplit split;
@@ -133,7 +142,7 @@ class FakeBackend final : public Backend {
   std::vector<CacheSchedule> schedules_;
   std::optional<trace::StepScope> scope_;
   std::vector<int32_t> tokens_;
-  int bits_ = 16, rows_ = 0, decode_steps_ = 0;
+  int bits_ = 16, rows_ = 0, decode_steps_ = 0, queued_ = 0;
   bool flushed_ = false;
 };
 

@@ -68,6 +68,10 @@ struct StepInput {
   std::span<const SlotTokens> slots;
   bool prefill = false;
   bool all_logits = false;  // logits of every token (perplexity), not only of the last of each slot
+  // Queue this decode step while the one before runs: next_tokens() then gives first that one's
+  // tokens, which must not have been asked for, then this one's. Where runs_ahead() only, with no
+  // tokens given by the caller.
+  bool ahead = false;
 };
 
 struct BackendInfo {
@@ -108,6 +112,9 @@ class Backend {
   virtual void norm_lm_head() = 0;           // logits = W_lm RMSNorm(x)
   virtual void argmax() = 0;                 // next token of each slot, kept on the device too
   virtual Result<void> end_step() = 0;
+  // Whether a decode step may be queued before the tokens of the one before are known
+  // (StepInput::ahead).
+  virtual bool runs_ahead() const { return false; }
 
   // --- results of the last step; these wait for it. Row order: input.slots' order (all_logits:
   // tokens in order).

@@ -102,6 +102,38 @@ std::vector<int32_t> next_tokens(Backend& backend, std::vector<Sequence>& runnin
   return tokens;
 }
 
+// The decode steps of generate_fixed, a queue of one or two.
+class FixedDecode {
+ public:
+  FixedDecode(Backend& backend, int batch, std::vector<StepTime>& times)
+      : backend_(backend), slots_(static_cast<size_t>(batch)), times_(times) {}
+
+  // Starts the next step. ahead: while the last one runs.
+  Result<void> launch(bool ahead) {
+    for (int slot = 0; slot < static_cast<int>(slots_.size()); ++slot)
+      slots_[static_cast<size_t>(slot)] = {slot, backend_.length(slot), {}};
+    const int64_t context = backend_.length(0);
+    const Nanoseconds start = now();
+    KVTOLL_TRY_VOID(run_step(backend_, {.slots = slots_, .ahead = ahead}));
+    times_.push_back({context, start, {}, backend_.last_step_flushed()});
+    return {};
+  }
+
+  // Waits for step `index`, one of the last two. Returns its first token.
+  int32_t take(size_t index, Nanoseconds token_before) {
+    const int32_t token = backend_.next_tokens()[0];
+    StepTime& step = times_[index];
+    step.start = std::max(step.start, token_before);
+    step.time = now() - step.start;
+    return token;
+  }
+
+ private:
+  Backend& backend_;
+  std::vector<SlotTokens> slots_;
+  std::vector<StepTime>& times_;
+};
+
 }  // namespace
 
 Result<Generation> Session::generate(std::span<const int32_t> prompt,
@@ -118,8 +150,8 @@ Result<Generation> Session::generate(std::span<const int32_t> prompt,
 }
 
 Result<BatchTiming> Session::generate_fixed(std::span<const int32_t> prompt, int batch,
-                                            int new_tokens,
-                                            const std::function<bool(int)>& on_step) {
+                                            int new_tokens, const std::function<bool(int)>& on_step,
+                                            std::span<const int64_t> pauses) {
   BatchTiming timing;
   last_tokens_.clear();
   for (int slot = 0; slot < batch; ++slot) backend_.clear_slot(slot);
@@ -130,18 +162,18 @@ Result<BatchTiming> Session::generate_fixed(std::span<const int32_t> prompt, int
     if (slot == 0) last_tokens_.push_back(first);
   }
   timing.prefill = now() - begin;
-  timing.steps.reserve(static_cast<size_t>(std::max(0, new_tokens - 1)));
-  std::vector<SlotTokens> slots(static_cast<size_t>(batch));
-  for (int done = 1; done < new_tokens; ++done) {
-    const int64_t context = backend_.length(0);
-    for (int slot = 0; slot < batch; ++slot)
-      slots[static_cast<size_t>(slot)] = {slot, backend_.length(slot), {}};
-    const Nanoseconds start = now();
-    KVTOLL_TRY_VOID(run_step(backend_, {.slots = slots}));
-    last_tokens_.push_back(backend_.next_tokens()[0]);
-    timing.steps.push_back({context, start, now() - start, backend_.last_step_flushed()});
-    if (on_step && !on_step(done))
-      return tl::unexpected<Error>(interrupted_after(done, "decode steps"));
+  const auto steps = static_cast<size_t>(std::max(0, new_tokens - 1));
+  timing.steps.reserve(steps);
+  FixedDecode decode(backend_, batch, timing.steps);
+  Nanoseconds known{};  // when the last token was
+  for (size_t i = 0; i < steps; ++i) {
+    if (timing.steps.size() == i) KVTOLL_TRY_VOID(decode.launch(false));
+    const bool pause = std::ranges::binary_search(pauses, static_cast<int64_t>(i + 1));
+    if (backend_.runs_ahead() && !pause && i + 1 < steps) KVTOLL_TRY_VOID(decode.launch(true));
+    last_tokens_.push_back(decode.take(i, known));
+    known = timing.steps[i].start + timing.steps[i].time;
+    if (on_step && !on_step(static_cast<int>(i + 1)))
+      return tl::unexpected<Error>(interrupted_after(static_cast<int64_t>(i + 1), "decode steps"));
   }
   return timing;
 }

@@ -38,7 +38,9 @@ struct GenerateOptions {
 struct StepTime {
   int64_t context;    // cached tokens before the step, longest slot
   Nanoseconds start;  // core/clock.h
-  Nanoseconds time;   // from the call to the token being known on the host
+  // From the call, or, where the step was queued ahead, from the token before being known on the
+  // host, to its own token being known there.
+  Nanoseconds time;
   bool flushed;
 };
 
@@ -60,10 +62,13 @@ class Session {
   Result<Generation> generate(std::span<const int32_t> prompt, const GenerateOptions& options);
 
   // The measured workload: `batch` copies of one prompt, greedy, exactly new_tokens tokens each,
-  // end-of-sequence ignored. on_step(done) after each decode step; returning false interrupts
-  // (kInterrupted).
+  // end-of-sequence ignored. Where the backend runs ahead, each step is queued while the one before
+  // runs, so that the device never waits for the host. on_step(done) after each decode step;
+  // returning false interrupts (kInterrupted). pauses: values of `done` at which nothing may be
+  // queued when on_step is called, ascending (instruments start and stop there).
   Result<BatchTiming> generate_fixed(std::span<const int32_t> prompt, int batch, int new_tokens,
-                                     const std::function<bool(int)>& on_step = {});
+                                     const std::function<bool(int)>& on_step = {},
+                                     std::span<const int64_t> pauses = {});
   // The tokens of the last generate_fixed, slot 0.
   const std::vector<int32_t>& last_tokens() const { return last_tokens_; }
 

@@ -63,7 +63,8 @@ Result<void> run_counted_pass(report::RunRecord& record, Session& session,
     if (done == kFirst + kSteps && refused.empty()) bytes = tracer.stop();
     return true;
   };
-  KVTOLL_TRY_VOID(session.generate_fixed(prompt, batch, kFirst + kSteps + 2, on_step));
+  constexpr int64_t kEdges[] = {kFirst, kFirst + kSteps};
+  KVTOLL_TRY_VOID(session.generate_fixed(prompt, batch, kFirst + kSteps + 2, on_step, kEdges));
   if (!refused.empty()) {
     record.dram.reason = refused;
   } else if (bytes && !*bytes) {

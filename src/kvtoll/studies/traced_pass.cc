@@ -146,10 +146,14 @@ Result<TracedPass> run_traced_pass(Session& session, std::span<const int32_t> pr
   pass.plan = plan_trace(new_tokens - 1);
   if (!pass.availability.available) return pass;
   WindowSwitch windows(tracer, pass);
-  KVTOLL_TRY(BatchTiming timing, session.generate_fixed(prompt, batch, new_tokens, [&](int done) {
+  std::vector<int64_t> edges;
+  for (const TraceSlice& slice : pass.plan) edges.insert(edges.end(), {slice.begin, slice.end});
+  const auto after_step = [&](int done) {
     windows.after_step(done);
     return !on_step || on_step(done);
-  }));
+  };
+  KVTOLL_TRY(BatchTiming timing,
+             session.generate_fixed(prompt, batch, new_tokens, after_step, edges));
   pass.steps = std::move(timing.steps);
   return pass;
 }

@@ -156,7 +156,8 @@ Result<void> CudaBackend::try_reserve(const CacheRequest& request) {
       cudaMemsetAsync(act_.row_slot, 0, static_cast<size_t>(act_.state_bytes), stream_.get()));
   stream_.synchronize();
   const int64_t ints = std::max<int64_t>(request.slots, request.max_prompt);
-  next_ = PinnedBuffer(Bytes(int64_t(request.slots) * 4));
+  next_ = PinnedBuffer(Bytes(int64_t(request.slots) * 8));
+  token_places_.clear();
   upload_ = PinnedBuffer(Bytes(ints * 4));
   logits_ = PinnedBuffer(Bytes(int64_t(c.vocab) * 4));
   lengths_.assign(static_cast<size_t>(request.slots), 0);
@@ -184,15 +185,23 @@ void CudaBackend::rewind(int slot, int64_t length) {
 // argmax_kernel writes into host memory: seeing the tokens is sooner than the stream's end. Every
 // now and then the stream is asked, so that a failed kernel does not leave us waiting.
 std::span<const int32_t> CudaBackend::next_tokens() {
+  KVTOLL_CHECK(!token_places_.empty(), "tokens before a step");
+  const std::vector<int32_t>& places = token_places_.front();
   const volatile int32_t* tokens = next_.get<int32_t>();
   const auto missing = [&] {
-    return std::any_of(tokens, tokens + row_count_, [](int32_t t) { return t < 0; });
+    return std::ranges::any_of(places, [&](int32_t at) { return tokens[at] < 0; });
   };
   for (int spins = 1; missing(); ++spins)
     if (spins % 4096 == 0 && cudaStreamQuery(stream_.get()) != cudaErrorNotReady) break;
   if (missing()) stream_.synchronize();  // tells what went wrong
-  seen_ = true;
-  return {next_.get<int32_t>(), static_cast<size_t>(row_count_)};
+  tokens_.clear();
+  for (const int32_t at : places) tokens_.push_back(int32_t{tokens[at]});
+  if (token_places_.size() > 1) {
+    token_places_.pop_front();
+  } else {
+    seen_ = true;
+  }
+  return tokens_;
 }
 
 std::span<const float> CudaBackend::logits(int row) {

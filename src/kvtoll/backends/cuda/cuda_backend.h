@@ -5,6 +5,7 @@
 // prompts run through tensor-core products in chunks. Made by make_backend("cuda").
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -51,6 +52,7 @@ class CudaBackend final : public Backend {
 
   std::span<const int32_t> next_tokens() override;
   std::span<const float> logits(int row) override;
+  bool runs_ahead() const override { return options_.launch == Launch::kGraph; }
   bool last_step_flushed() const override { return flushed_; }
   MemorySplit memory() const override { return memory_.used(); }
   MemorySplit peak_memory() const override { return memory_.peak(); }
@@ -74,6 +76,7 @@ class CudaBackend final : public Backend {
   // steps.cc
   Result<void> check_input(const StepInput& input) const;
   Result<bool> begin_decode(const StepInput& input);
+  void expect_tokens(const StepInput& input);
   void upload_rows(const StepInput& input);
   void run_ops();
   using StepKey = std::vector<int64_t>;
@@ -154,7 +157,11 @@ class CudaBackend final : public Backend {
   KvMemory kv_;
   DeviceBuffer workspace_;
   Activations act_;
-  PinnedBuffer next_;             // [slots] int32, written by argmax_kernel
+  PinnedBuffer next_;  // [2, slots] int32, written by argmax_kernel
+  // Where in next_ the tokens of each step lie that is queued, oldest first: at most two, and the
+  // last one until another step begins.
+  std::deque<std::vector<int32_t>> token_places_;
+  std::vector<int32_t> tokens_;   // of the step last asked for
   PinnedBuffer upload_;           // [max(slots, prompt)] int32
   PinnedBuffer logits_;           // [vocab]
   std::vector<int64_t> lengths_;  // [slots]

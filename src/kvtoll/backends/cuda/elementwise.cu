@@ -167,8 +167,9 @@ __global__ void __launch_bounds__(kThreads) argmax_kernel(ArgmaxParams p) {
   p.done[row] = 0;
   const int token = static_cast<int>(0xffffffffu - static_cast<unsigned>(winner));
   p.slot_token[slot] = token;
-  p.length[slot] += p.advance;
-  p.next[row] = token;
+  const int length = p.length[slot] + p.advance;
+  p.length[slot] = length;
+  p.next[(length & 1) * p.slots + row] = token;
   __threadfence_system();
 }
 

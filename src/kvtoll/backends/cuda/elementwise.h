@@ -46,8 +46,11 @@ struct ArgmaxParams {
   unsigned long long* best = nullptr;  // [rows], zero before and after
   unsigned* done = nullptr;            // [rows], zero before and after
   int* slot_token = nullptr;           // [slots]: the token the slot feeds next
-  int* next = nullptr;                 // [rows], host memory the device can write
-  int* length = nullptr;               // [slots]: += advance
+  // [2, slots], host memory the device can write: the tokens of a step do not replace those of the
+  // one before, which the host may not have read yet. The slot's new length decides the half.
+  int* next = nullptr;
+  int slots = 0;
+  int* length = nullptr;  // [slots]: += advance
   int advance = 0;
 };
 // The largest logit's index, the lowest one among equals. Kernel: argmax_kernel.

@@ -236,6 +236,7 @@ void CudaBackend::argmax() {
   p.done = act_.done;
   p.slot_token = act_.slot_token;
   p.next = next_.get<int>();
+  p.slots = request_.slots;
   p.length = act_.slot_length;
   p.advance = 1;
   log_.run({"argmax_kernel", {argmax_bytes(row_count_, p.vocab)}},

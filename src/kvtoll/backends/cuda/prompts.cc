@@ -189,6 +189,7 @@ Result<void> CudaBackend::prompt_layers(const Prompt& prompt) {
   a.done = act_.done;
   a.slot_token = act_.slot_token;
   a.next = next_.get<int>() + prompt.row;
+  a.slots = request_.slots;
   a.length = act_.slot_length;
   a.advance = n;
   log_.run({"argmax_kernel", {argmax_bytes(1, c.vocab)}},

@@ -40,9 +40,7 @@ Result<bool> CudaBackend::begin_step(const StepInput& input) {
                          return s.tokens.size() > 1;
                        });
   try {
-    if (!seen_) stream_.synchronize();  // the last step may still write its tokens
-    seen_ = false;
-    std::fill_n(next_.get<int32_t>(), row_count_, -1);
+    expect_tokens(input);
     upload_rows(input);
     if (!prompts) return begin_decode(input);
     KVTOLL_TRY_VOID(run_prompts(input));
@@ -51,6 +49,24 @@ Result<bool> CudaBackend::begin_step(const StepInput& input) {
   } catch (const CudaError& error) {
     scope_.reset();
     return machine_error("{}", error.what());
+  }
+}
+
+// Marks the places where argmax_kernel will put the step's tokens.
+void CudaBackend::expect_tokens(const StepInput& input) {
+  KVTOLL_CHECK(!input.ahead || (runs_ahead() && !seen_ && token_places_.size() == 1),
+               "a step ahead of {} others, tokens seen: {}", token_places_.size(), seen_);
+  if (!input.ahead) {
+    if (!seen_) stream_.synchronize();  // the last step may still write its tokens
+    token_places_.clear();
+  }
+  seen_ = false;
+  std::vector<int32_t>& places = token_places_.emplace_back();
+  for (int row = 0; row < row_count_; ++row) {
+    const SlotTokens& s = input.slots[static_cast<size_t>(row)];
+    const auto length = s.position + std::max<int64_t>(1, static_cast<int64_t>(s.tokens.size()));
+    places.push_back(static_cast<int32_t>(length % 2) * request_.slots + row);
+    next_.get<int32_t>()[places.back()] = -1;
   }
 }
 
