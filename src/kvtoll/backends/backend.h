@@ -124,7 +124,7 @@ class Backend {
 
   virtual bool last_step_flushed() const = 0;
   virtual MemorySplit memory() const = 0;  // allocated now, by tag
-  virtual MemorySplit peak_memory() const = 0;
+  virtual MemorySplit peak_memory() const = 0;  // when it was largest since the last reserve()
 };
 
 // "auto" becomes "cuda" where this build has it and a device answers, else "cpu"; other names stay.

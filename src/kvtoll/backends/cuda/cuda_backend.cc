@@ -120,6 +120,7 @@ Result<void> CudaBackend::reserve(const CacheRequest& request) {
     graphs_.clear();
     workspace_.reset();
     kv_ = KvMemory();
+    memory_.reset_peak();
     const Result<void> done = try_reserve(request);
     if (!done) {
       workspace_.reset();
