@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A fixed set of threads for data-parallel loops of a few microseconds. Threads claim pieces of a
 // loop; the caller claims too and waits only for pieces that were claimed, so a worker that the
-// system does not run delays nothing. Workers spin briefly between loops, then sleep. Example:
+// system does not run delays nothing. Workers spin briefly between loops, then sleep. They are not
+// bound to cores: bound ones gained nothing on 16 virtual cores (smollm2-135m fp16, taken in turn:
+// 108 tok/s bound, 121 free, spread 40 %) and lose where another process sits on a core. Example:
 // pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) { ... });
 #pragma once
 
