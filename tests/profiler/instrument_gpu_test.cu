@@ -166,8 +166,10 @@ struct StepGraph {
   cudaStream_t stream{};
   cudaGraph_t graph{};
   cudaGraphExec_t exec{};
+  cudaEvent_t done[2]{};
   StepGraph() {
     cudaStreamCreate(&stream);
+    for (cudaEvent_t& event : done) cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
     cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
     for (int i = 0; i < kKernels; ++i) spin_kernel<<<1, 1, 0, stream>>>(30'000);
     cudaStreamEndCapture(stream, &graph);
@@ -176,48 +178,54 @@ struct StepGraph {
   ~StepGraph() {
     cudaGraphExecDestroy(exec);
     cudaGraphDestroy(graph);
+    for (cudaEvent_t event : done) cudaEventDestroy(event);
     cudaStreamDestroy(stream);
   }
+  void launch(int i) const {
+    trace::StepScope scope({trace::StepKind::kAppend, i, 1});
+    if (trace::sink())
+      for (int k = 0; k < kKernels; ++k) trace::sink()->replayed_op({"spin_kernel", Bytes(8), k});
+    cudaGraphLaunch(exec, stream);
+    cudaEventRecord(done[i % 2], stream);
+  }
+  // Each step is queued while the one before runs, as the engine does it.
   std::vector<double> run_us(int steps) const {
     std::vector<double> times;
+    launch(0);
+    int64_t before = now().value;
     for (int i = 0; i < steps; ++i) {
-      const int64_t start = now().value;
-      trace::StepScope scope({trace::StepKind::kAppend, i, 1});
-      if (trace::sink())
-        for (int k = 0; k < kKernels; ++k) trace::sink()->replayed_op({"spin_kernel", Bytes(8), k});
-      cudaGraphLaunch(exec, stream);
-      cudaStreamSynchronize(stream);
-      times.push_back(static_cast<double>(now().value - start) * 1e-3);
+      if (i + 1 < steps) launch(i + 1);
+      cudaEventSynchronize(done[i % 2]);
+      const int64_t end = now().value;
+      times.push_back(static_cast<double>(end - before) * 1e-3);
+      before = end;
     }
     return times;
   }
 };
 
-// Tracing costs about a microsecond for each node of a graph launch, between the steps; the kernels
-// themselves are as fast as without (docs/measuring.md).
-TEST(CuptiTracer, TracingAGraphStepCostsAFewPercent) {
+// What tracing costs is printed, not judged: docs/measuring.md.
+TEST(CuptiTracer, EveryNodeIsSeenOfGraphsQueuedAhead) {
   REQUIRE_GPU();
   const StepGraph step;
   step.run_us(20);
-  double slowdown = 1.0;
-  for (const CuptiOptions& options : {CuptiOptions{}, CuptiOptions{.api_calls = false},
-                                      CuptiOptions{.api_calls = false, .copies = false}}) {
-    GpuTracer tracer(make_cupti_source(options));
-    for (int round = 0; round < 3; ++round) {  // in turn, so that drift is not tracing
-      const std::vector<double> plain = step.run_us(40);
-      ASSERT_TRUE(tracer.start().has_value());
-      const std::vector<double> traced = step.run_us(40);
-      EXPECT_EQ(tracer.stop().kernels.size(), size_t{40} * StepGraph::kKernels);
-      std::printf(
-          "api %d copies %d: untraced %.1f us (first %.1f), traced %.1f us (first %.1f, %.1f, "
-          "%.1f, "
-          "p90 %.1f)\n",
-          options.api_calls, options.copies, percentile(plain, 50), plain[0],
-          percentile(traced, 50), traced[0], traced[1], traced[2], percentile(traced, 90));
-      slowdown = std::min(slowdown, percentile(traced, 50) / percentile(plain, 50) - 1.0);
+  GpuTracer tracer(make_cupti_source());
+  for (int round = 0; round < 3; ++round) {  // in turn, so that drift is not tracing
+    const std::vector<double> plain = step.run_us(40);
+    ASSERT_TRUE(tracer.start().has_value());
+    const std::vector<double> traced = step.run_us(40);
+    const TraceData t = tracer.stop();
+    ASSERT_EQ(t.kernels.size(), size_t{40} * StepGraph::kKernels);
+    EXPECT_EQ(t.unmatched, 0);
+    EXPECT_EQ(t.dropped, 0);
+    for (size_t i = 0; i < t.kernels.size(); ++i) {
+      ASSERT_EQ(t.kernels[i].step, static_cast<int>(i / StepGraph::kKernels));
+      ASSERT_EQ(t.kernels[i].layer, static_cast<int>(i % StepGraph::kKernels));
+      ASSERT_GT(t.kernels[i].end_ns, t.kernels[i].start_ns);
     }
+    std::printf("untraced %.1f us, traced %.1f us (first %.1f, p90 %.1f)\n", percentile(plain, 50),
+                percentile(traced, 50), traced[0], percentile(traced, 90));
   }
-  EXPECT_LT(slowdown, 0.06);
 }
 
 TEST(DramCounter, CountsWhatACopyMoves) {

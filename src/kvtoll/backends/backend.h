@@ -123,7 +123,7 @@ class Backend {
   virtual std::span<const float> logits(int row) = 0;
 
   virtual bool last_step_flushed() const = 0;
-  virtual MemorySplit memory() const = 0;  // allocated now, by tag
+  virtual MemorySplit memory() const = 0;       // allocated now, by tag
   virtual MemorySplit peak_memory() const = 0;  // when it was largest since the last reserve()
 };
 
