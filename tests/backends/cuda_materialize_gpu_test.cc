@@ -129,6 +129,41 @@ TEST_F(CudaGpu, MaterializedGraphGivesTheEagerLogits) {
   }
 }
 
+// Tokens of two prompts over many flushes; ahead: each step queued while the one before runs.
+std::vector<int32_t> decoded(Backend& cuda, bool ahead) {
+  std::vector<int32_t> all;
+  const auto take = [&] {
+    const auto tokens = cuda.next_tokens();
+    all.insert(all.end(), tokens.begin(), tokens.end());
+  };
+  for (int slot = 0; slot < 2; ++slot) {
+    cuda.clear_slot(slot);
+    const auto prompt = ids(64 + 16 * slot, 3 + static_cast<uint64_t>(slot));
+    const SlotTokens tokens[] = {{slot, 0, prompt}};
+    EXPECT_TRUE(run_step(cuda, {.slots = tokens, .prefill = true}));
+    take();
+  }
+  for (int step = 0; step < 32; ++step) {
+    const SlotTokens own[] = {{0, cuda.length(0), {}}, {1, cuda.length(1), {}}};
+    EXPECT_TRUE(run_step(cuda, {.slots = own, .ahead = ahead && step > 0}));
+    if (!ahead || step > 0) take();
+  }
+  if (ahead) take();
+  return all;
+}
+
+TEST_F(CudaGpu, StepsQueuedAheadOfFlushesGiveTheEagerTokens) {
+  const auto checkpoint = std::make_shared<test::RandomCheckpoint>(small_config(), 9, true);
+  for (const char* kv : {"fp16", "int4-quanto", "int8-hqq", "fp16/int4-quanto"}) {
+    SCOPED_TRACE(kv);
+    auto eager = open_backend("cuda", checkpoint, {}, kv, 6, 2, 128, 96);
+    auto graph = open_backend("cuda", checkpoint, {.launch = Launch::kGraph}, kv, 6, 2, 128, 96);
+    ASSERT_TRUE(eager && graph);
+    const auto expected = decoded(*eager, false);
+    for (int run = 0; run < 3; ++run) EXPECT_EQ(decoded(*graph, true), expected) << "run " << run;
+  }
+}
+
 // Adds up declared bytes by kernel.
 class Bytesum final : public trace::Sink {
  public:

@@ -184,7 +184,8 @@ void CudaBackend::rewind(int slot, int64_t length) {
 }
 
 // argmax_kernel writes into host memory: seeing the tokens is sooner than the stream's end. Every
-// now and then the stream is asked, so that a failed kernel does not leave us waiting.
+// now and then (about a millisecond) the stream is asked, so that a failed kernel does not leave us
+// waiting.
 std::span<const int32_t> CudaBackend::next_tokens() {
   KVTOLL_CHECK(!token_places_.empty(), "tokens before a step");
   const std::vector<int32_t>& places = token_places_.front();
@@ -193,7 +194,7 @@ std::span<const int32_t> CudaBackend::next_tokens() {
     return std::ranges::any_of(places, [&](int32_t at) { return tokens[at] < 0; });
   };
   for (int spins = 1; missing(); ++spins)
-    if (spins % 4096 == 0 && cudaStreamQuery(stream_.get()) != cudaErrorNotReady) break;
+    if (spins % (1 << 19) == 0 && cudaStreamQuery(stream_.get()) != cudaErrorNotReady) break;
   if (missing()) stream_.synchronize();  // tells what went wrong
   tokens_.clear();
   for (const int32_t at : places) tokens_.push_back(int32_t{tokens[at]});
