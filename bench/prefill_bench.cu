@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The attention of a chunk of a prompt alone: time and TFLOP/s at several depths (what is visible
 // counts: half of a square at depth 0). Example: prefill_bench --heads 28 --kv-heads 4 --rows 1024
+#include <cuda_fp16.h>
+
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -20,7 +23,7 @@ namespace {
 
 struct Options {
   int heads = 28, kv_heads = 4, dim = 128, rows = 1024;
-  std::string out, command;
+  std::string out, command, kernel = "mma";
 };
 
 struct Point {
@@ -36,6 +39,26 @@ double multiply_adds(const Options& o, int depth) {
   return 2.0 * seen * o.heads * o.dim;
 }
 
+// The outputs of both kernels: largest difference over the largest magnitude.
+void check(const PrefillParams& p, const LaunchContext& launch, cudaStream_t stream) {
+  const auto count = static_cast<size_t>(p.rows) * p.heads * p.dim;
+  std::vector<__half> got(count), want(count);
+  const auto read = [&](std::vector<__half>& out) {
+    KVTOLL_CUDA(cudaMemcpyAsync(out.data(), p.out, count * 2, cudaMemcpyDeviceToHost, stream));
+    KVTOLL_CUDA(cudaStreamSynchronize(stream));
+  };
+  read(got);
+  launch_attention_prefill(p, DType::kF16, launch);
+  read(want);
+  double worst = 0.0, largest = 0.0;
+  for (size_t i = 0; i < count; ++i) {
+    const double a = __half2float(got[i]), b = __half2float(want[i]);
+    worst = a == a ? std::max(worst, std::abs(a - b)) : 1e9;
+    largest = std::max(largest, std::abs(b));
+  }
+  std::printf("differs from mma by %.2e of the largest value; ", worst / largest);
+}
+
 Result<std::vector<Point>> measure(const Options& o, const DeviceInfo& device) {
   DeviceMemory memory(0);
   Stream stream;
@@ -45,6 +68,10 @@ Result<std::vector<Point>> measure(const Options& o, const DeviceInfo& device) {
   launch_synthetic({1, 2, 1.0f, 0.0f}, DType::kF16, DType::kF16,
                    {buffer.get(), DType::kF16, 2 * kv + q, 1, 1}, stream.get());
   prepare_attention_prefill();
+  const bool sm90 = o.kernel == "sm90";
+  if (sm90 && !attention_prefill_sm90_serves(o.dim))
+    return tl::unexpected<Error>({ErrorKind::kMachine, "this build has no sm90 kernel"});
+  if (sm90) prepare_attention_prefill_sm90();
   char* at = buffer.get<char>();
   PrefillParams p{.q = at + 4 * kv, .k = at, .v = at + 2 * kv, .out = at + 4 * kv + 2 * q};
   p.capacity = capacity;
@@ -57,11 +84,15 @@ Result<std::vector<Point>> measure(const Options& o, const DeviceInfo& device) {
     for (int pass = 0; pass < kPasses; ++pass) {
       Event start, stop;
       start.record(stream.get());
-      launch_attention_prefill(p, DType::kF16, launch);
+      if (sm90)
+        launch_attention_prefill_sm90(p, DType::kF16, launch);
+      else
+        launch_attention_prefill(p, DType::kF16, launch);
       stop.record(stream.get());
       stop.synchronize();
       times.push_back(stop.since(start) * 1e3);
     }
+    if (sm90) check(p, launch, stream.get());
     std::nth_element(times.begin(), times.begin() + kPasses / 2, times.end());
     const double us = times[kPasses / 2];
     points.push_back({depth, us, 2.0 * multiply_adds(o, depth) / (us * 1e6)});
@@ -77,11 +108,12 @@ void write_record(const Options& o, const DeviceInfo& device, const std::vector<
   if (!f) return std::perror(o.out.c_str());
   std::fprintf(f,
                "{\n  \"bench\": \"prefill_attention\", \"command\": \"%s\", \"git_revision\": "
-               "\"%s\", \"git_dirty\": %s,\n  \"device\": \"%s\", \"heads\": %d, \"kv_heads\": %d, "
+               "\"%s\", \"git_dirty\": %s,\n  \"device\": \"%s\", \"kernel\": \"%s\", \"heads\": "
+               "%d, \"kv_heads\": %d, "
                "\"head_dim\": %d, \"rows\": %d,\n  \"points\": [",
                o.command.c_str(), std::string(build_info().git_revision).c_str(),
-               build_info().git_dirty ? "true" : "false", device.name.c_str(), o.heads, o.kv_heads,
-               o.dim, o.rows);
+               build_info().git_dirty ? "true" : "false", device.name.c_str(), o.kernel.c_str(),
+               o.heads, o.kv_heads, o.dim, o.rows);
   for (size_t i = 0; i < points.size(); ++i)
     std::fprintf(f, "%s\n    {\"depth\": %d, \"time_us\": %.2f, \"tflops\": %.2f}", i ? "," : "",
                  points[i].depth, points[i].us, points[i].tflops);
@@ -98,6 +130,7 @@ Options parse(int argc, char** argv) {
     if (key == "--kv-heads") o.kv_heads = std::atoi(value.c_str());
     if (key == "--dim") o.dim = std::atoi(value.c_str());
     if (key == "--rows") o.rows = std::atoi(value.c_str());
+    if (key == "--kernel") o.kernel = value;  // mma, sm90
     if (key == "--out") o.out = value;
   }
   return o;

@@ -7,9 +7,9 @@
 namespace kvtoll::cuda {
 
 void plan_activations(Activations& a, const ModelConfig& c, int slots, int64_t prompt,
-                      int64_t partial, Slab& slab) {
+                      int most_chunk, int64_t partial, Slab& slab) {
   const int64_t rows = std::max<int64_t>({prompt, slots, 1});
-  const int64_t chunk = std::max<int64_t>(slots, std::min<int64_t>(rows, kPrefillChunk));
+  const int64_t chunk = std::max<int64_t>(slots, std::min<int64_t>(rows, most_chunk));
   a.chunk = static_cast<int>(chunk);
   a.logit_rows = static_cast<int>(std::max<int64_t>(slots, std::min<int64_t>(prompt, 64)));
   slab.add(&a.x, rows * c.hidden * 4);

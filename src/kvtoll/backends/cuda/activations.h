@@ -11,8 +11,6 @@
 
 namespace kvtoll::cuda {
 
-inline constexpr int kPrefillChunk = 1024;  // prompt tokens that go through a layer at once
-
 struct Activations {
   float* x = nullptr;        // [max(rows, prompt), hidden] residual stream
   float* qkv = nullptr;      // [chunk, q_width + 2 kv_width]
@@ -36,8 +34,9 @@ struct Activations {
   int chunk = 0, logit_rows = 0;
 };
 
-// Sizes for `slots` sequences, prompts up to `prompt` tokens, `partial` floats of split attention.
+// Sizes for `slots` sequences, prompts up to `prompt` tokens that go through a layer at most
+// `most_chunk` at a time, `partial` floats of split attention.
 void plan_activations(Activations& a, const ModelConfig& c, int slots, int64_t prompt,
-                      int64_t partial, Slab& slab);
+                      int most_chunk, int64_t partial, Slab& slab);
 
 }  // namespace kvtoll::cuda

@@ -265,6 +265,14 @@ Bytes attention_prefill_bytes(const PrefillParams& p) {
   return Bytes(seen * p.kv_heads * p.dim * 2 * 2 + int64_t(2) * p.rows * p.heads * p.dim * 2);
 }
 
+#if !defined(KVTOLL_HAVE_SM90)
+bool attention_prefill_sm90_serves(int) { return false; }
+void launch_attention_prefill_sm90(const PrefillParams& p, DType dtype, const LaunchContext& l) {
+  launch_attention_prefill(p, dtype, l);
+}
+void prepare_attention_prefill_sm90() {}
+#endif
+
 void prepare_attention_prefill() {
   constexpr auto bytes = [](int stage) { return static_cast<size_t>(kStages * stage); };
   allow_shared(attention_prefill_kernel<__half, 64>, bytes(TileShape<64>::kStageBytes));

@@ -30,4 +30,11 @@ void launch_attention_prefill(const PrefillParams& p, DType dtype, const LaunchC
 Bytes attention_prefill_bytes(const PrefillParams& p);
 void prepare_attention_prefill();
 
+// On compute capability 9.0, head sizes 64 and 128: attention_prefill_sm90_kernel, blocks of 128
+// queries. False where this build or the driver lacks it.
+bool attention_prefill_sm90_serves(int dim);
+void launch_attention_prefill_sm90(const PrefillParams& p, DType dtype,
+                                   const LaunchContext& launch);
+void prepare_attention_prefill_sm90();
+
 }  // namespace kvtoll::cuda

@@ -10,6 +10,7 @@
 #include "kvtoll/backends/cuda/gemv.h"
 #include "kvtoll/backends/cuda/make_cuda.h"
 #include "kvtoll/backends/cuda/tuning/attention_shape.h"
+#include "kvtoll/backends/cuda/tuning/prefill_chunk.h"
 #include "kvtoll/core/check.h"
 
 namespace kvtoll::cuda {
@@ -76,6 +77,8 @@ Result<void> CudaBackend::load() {
                       device_.name, max_shared_ >> 10, kNeeded >> 10);
   prepare_attention(c.head_dim);
   prepare_attention_prefill();
+  prefill_sm90_ = device_.major == 9 && attention_prefill_sm90_serves(c.head_dim);
+  if (prefill_sm90_) prepare_attention_prefill_sm90();
   KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
   KVTOLL_TRY(blas_memory_, memory_.allocate(Bytes(Cublas::kWorkspace), MemoryTag::kWorkspace));
   KVTOLL_TRY(blas_, Cublas::open(stream_.get(), blas_memory_.get(), Cublas::kWorkspace));
@@ -84,7 +87,7 @@ Result<void> CudaBackend::load() {
 
 BackendInfo CudaBackend::info() const {
   BackendInfo info{.name = "cuda", .device = device_.name, .peak_gb_s = device_.peak_gb_s};
-  info.attention_kernels = {"attention_decode_kernel", "attention_prefill_kernel"};
+  info.attention_kernels = {"attention_decode_kernel", std::string(prefill_kernel())};
   if (!in_place()) info.attention_kernels.push_back("kv_concat_kernel");
   return info;
 }
@@ -142,7 +145,8 @@ Result<void> CudaBackend::try_reserve(const CacheRequest& request) {
   const int64_t partial =
       int64_t{8} * c.head_dim * std::max(device_.multiprocessors * kMaxAttentionWaves, items);
   Slab slab;
-  plan_activations(act_, c, request.slots, request.max_prompt, partial, slab);
+  plan_activations(act_, c, request.slots, request.max_prompt,
+                   prefill_chunk(c.heads, device_.multiprocessors), partial, slab);
   const Bytes need = planned.total() + slab.bytes(), free = memory_.free();
   if (need > free)
     return make_error(ErrorKind::kOutOfMemory,
