@@ -146,7 +146,10 @@ Result<void> CudaBackend::replay_or_capture() {
   }
   constexpr size_t kMostGraphs = 64;  // each takes some hundred KB of the device
   const StepKey key = step_key();
-  if (graphs_.size() >= kMostGraphs && !graphs_.contains(key)) graphs_.clear();
+  if (graphs_.size() >= kMostGraphs && !graphs_.contains(key)) {
+    stream_.synchronize();  // one of them may still run
+    graphs_.clear();
+  }
   CapturedStep& step = graphs_[key];
   if (!step.graph) {
     capturing_ = true;
