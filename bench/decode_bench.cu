@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kvtoll/backends/backend.h"
@@ -21,6 +22,8 @@
 
 namespace kvtoll {
 namespace {
+
+constexpr int kWarmSteps = 4;  // one launch at a time, captured, and two replays
 
 struct Options {
   std::string model = "synthetic:qwen2.5-7b", kv = "fp16", launch = "graph", attention = "fused";
@@ -43,6 +46,7 @@ class ByteCounter final : public trace::Sink {
 struct Point {
   int context;
   double step_ms, best_ms, tok_s, gb_s, prefill_ms;
+  uint32_t token_hash;  // of all tokens: equal where the same was computed
 };
 
 std::vector<int> parse_list(const char* text) {
@@ -83,18 +87,29 @@ Result<Point> measure(Backend& backend, const Options& o, int context, ByteCount
     (void)backend.next_tokens();
   }
   const Nanoseconds filled = now();
+  // As the engine generates (engine/session.cc): a captured step is queued while the one before
+  // runs, and a step's time is from token to token.
+  const int steps = o.steps + kWarmSteps;
   std::vector<double> times;
-  std::vector<SlotTokens> slots(static_cast<size_t>(o.batch));
-  for (int step = 0; step < o.steps + 4; ++step) {
+  uint32_t hash = 2166136261u;
+  Nanoseconds known = now();  // when the last token was
+  const auto launch = [&](int step, bool ahead) -> Result<void> {
+    std::vector<SlotTokens> slots(static_cast<size_t>(o.batch));
     for (int slot = 0; slot < o.batch; ++slot)
       slots[static_cast<size_t>(slot)] = {slot, backend.length(slot), {}};
-    if (step == 3) trace::install(&counter);
-    const Nanoseconds start = now();
-    KVTOLL_TRY_VOID(run_step(backend, {.slots = slots}));
-    (void)backend.next_tokens();
-    const Nanoseconds stop = now();
+    if (step == kWarmSteps - 1) trace::install(&counter);
+    const Result<void> done = run_step(backend, {.slots = slots, .ahead = ahead});
     trace::install(nullptr);
-    if (step >= 4) times.push_back(static_cast<double>((stop - start).value) * 1e-6);
+    return done;
+  };
+  int launched = 0;
+  for (int step = 0; step < steps; ++step) {
+    if (launched == step) KVTOLL_TRY_VOID(launch(launched++, false));
+    if (backend.runs_ahead() && launched < steps) KVTOLL_TRY_VOID(launch(launched++, true));
+    for (const int32_t token : backend.next_tokens())
+      hash = (hash ^ static_cast<uint32_t>(token)) * 16777619u;
+    const Nanoseconds before = std::exchange(known, now());
+    if (step >= kWarmSteps) times.push_back(static_cast<double>((known - before).value) * 1e-6);
   }
   const double median = percentile(times, 50.0);
   return Point{context,
@@ -102,7 +117,8 @@ Result<Point> measure(Backend& backend, const Options& o, int context, ByteCount
                *std::min_element(times.begin(), times.end()),
                o.batch * 1e3 / median,
                static_cast<double>(counter.bytes.value) / (median * 1e6),
-               static_cast<double>((filled - begin).value) * 1e-6 / o.batch};
+               static_cast<double>((filled - begin).value) * 1e-6 / o.batch,
+               hash};
 }
 
 void write_record(const Options& o, const DeviceInfo& device, const MeasuredBandwidth& peak,
@@ -122,11 +138,12 @@ void write_record(const Options& o, const DeviceInfo& device, const MeasuredBand
                o.attention.c_str(), o.batch, o.steps, device.peak_gb_s, peak.read_gb_s,
                peak.copy_gb_s, static_cast<long long>(backend.memory().total().value));
   for (size_t i = 0; i < points.size(); ++i)
-    std::fprintf(f,
-                 "%s\n    {\"context\": %d, \"step_ms_median\": %.4f, \"step_ms_min\": %.4f, "
-                 "\"tok_s\": %.2f, \"declared_gb_s\": %.1f, \"prefill_ms\": %.2f}",
-                 i ? "," : "", points[i].context, points[i].step_ms, points[i].best_ms,
-                 points[i].tok_s, points[i].gb_s, points[i].prefill_ms);
+    std::fprintf(
+        f,
+        "%s\n    {\"context\": %d, \"step_ms_median\": %.4f, \"step_ms_min\": %.4f, "
+        "\"tok_s\": %.2f, \"declared_gb_s\": %.1f, \"prefill_ms\": %.2f, \"token_hash\": \"%08x\"}",
+        i ? "," : "", points[i].context, points[i].step_ms, points[i].best_ms, points[i].tok_s,
+        points[i].gb_s, points[i].prefill_ms, points[i].token_hash);
   std::fprintf(f,
                "\n  ],\n  \"fit\": {\"intercept_ms\": %.4f, \"slope_ns_per_token\": %.3f, "
                "\"slope_ci95\": [%.3f, %.3f]}\n}\n",
@@ -163,16 +180,16 @@ Result<void> run(const Options& o) {
   ByteCounter counter;
   std::vector<Point> points;
   std::vector<double> xs, ys;
-  std::printf("%9s %9s %9s %9s %8s %8s %8s %10s\n", "context", "step ms", "min ms", "tok/s", "GB/s",
-              "% paper", "% read", "prefill ms");
+  std::printf("%9s %9s %9s %9s %8s %8s %8s %10s %9s\n", "context", "step ms", "min ms", "tok/s",
+              "GB/s", "% paper", "% read", "prefill ms", "tokens");
   for (int context : o.contexts) {
     KVTOLL_TRY(const Point p, measure(*backend, o, context, counter));
     points.push_back(p);
     xs.push_back(double(o.batch) * (context + 4 + o.steps / 2));
     ys.push_back(p.step_ms);
-    std::printf("%9d %9.3f %9.3f %9.1f %8.0f %8.1f %8.1f %10.1f\n", p.context, p.step_ms, p.best_ms,
-                p.tok_s, p.gb_s, 100 * p.gb_s / device.peak_gb_s, 100 * p.gb_s / peak.read_gb_s,
-                p.prefill_ms);
+    std::printf("%9d %9.3f %9.3f %9.1f %8.0f %8.1f %8.1f %10.1f  %08x\n", p.context, p.step_ms,
+                p.best_ms, p.tok_s, p.gb_s, 100 * p.gb_s / device.peak_gb_s,
+                100 * p.gb_s / peak.read_gb_s, p.prefill_ms, p.token_hash);
     std::fflush(stdout);
   }
   LineFit fit;
