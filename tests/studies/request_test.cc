@@ -69,6 +69,22 @@ TEST(Request, OnlyAndShardPickFromBlocksAndEvaluations) {
   EXPECT_EQ(evals, 12u);
 }
 
+// A study's questions, fewer of them: other files than the whole study's.
+TEST(Request, LimitCutsEveryEvaluation) {
+  RunRequest request{.study = "int4-ablation", .backend = "cpu", .limit = 3};
+  request.results = ::testing::TempDir() + "limit";
+  const auto few = prepare_run(request);
+  ASSERT_TRUE(few) << few.error().message;
+  for (const EvalJob& job : few->evals) {
+    EXPECT_EQ(job.config.limit, 3);
+    EXPECT_NE(job.file.find(".l3."), std::string::npos) << job.file;
+  }
+  request.limit = 1000;  // no more than the study asks
+  const auto whole = prepare_run(request);
+  ASSERT_TRUE(whole);
+  for (const EvalJob& job : whole->evals) EXPECT_EQ(job.config.limit, 12);
+}
+
 TEST(Request, WrongWordsAreUsageErrorsThatHelp) {
   RunRequest request = tiny();
   request.new_tokens = "8,x";

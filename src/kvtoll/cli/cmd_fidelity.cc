@@ -60,7 +60,8 @@ void setup_fidelity(CLI::App& app, ExitCode& exit_code) {
   app.add_option("--reference", c.reference, "format to compare with; default: exact");
   app.add_option("--residual", c.residual)->capture_default_str();
   app.add_option("--text", a->text, "a text file");
-  app.add_option("--task", c.task, "arith or facts: prompts and reference solutions");
+  app.add_option("--task", c.task,
+                 "arith (or, with --prefill quantized, facts): prompts and solutions");
   app.add_option("--windows", c.windows, "stretches of the text, or questions")
       ->capture_default_str();
   app.add_option("--window-tokens", c.window_tokens)->capture_default_str();

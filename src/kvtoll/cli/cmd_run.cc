@@ -98,6 +98,7 @@ void add_selection(CLI::App& app, RunArguments& a) {
   app.add_option("--prompt-tokens", r.prompt_tokens, "prompt lengths, without a study (128)");
   app.add_option("--only", r.only, "only configurations whose name matches this pattern");
   app.add_option("--shard", r.shard, "I/N: the I-th of N equal parts");
+  app.add_option("--limit", r.limit, "at most so many questions of each evaluation");
   app.add_flag("--list", a.list, "print the configurations and whether they are finished");
 }
 

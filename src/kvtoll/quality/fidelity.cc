@@ -21,6 +21,12 @@ struct Window {
   std::vector<int32_t> prompt, forced;
 };
 
+// Index of the first forced token whose distributions are compared: with exact prefill the prompt's
+// own are equal by construction.
+size_t first_compared(const FidelityConfig& config) {
+  return config.options.prefill == Prefill::kQuantized ? 0 : 1;
+}
+
 Result<std::vector<Window>> text_windows(const FidelityConfig& config, const Tokenizer& tokenizer) {
   if (config.prompt_tokens < 1 || config.window_tokens < config.prompt_tokens + 2)
     return usage_error("a window of {} tokens leaves nothing behind a prompt of {}",
@@ -54,13 +60,18 @@ Result<std::vector<Window>> task_windows(const FidelityConfig& config, const Tok
     items = facts_items(TaskSplit::kTest, config.windows, 0);
   else
     return usage_error("unknown task '{}': arith, facts", config.task);
+  const size_t first = first_compared(config);
   std::vector<Window> windows;
   for (const TaskItem& item : items) {
     KVTOLL_TRY(const Prompt prompt, task_prompt(item.prompt, tokenizer, config.model));
     Window window{tokenizer.encode(prompt.text), tokenizer.encode(item.solution)};
-    if (window.forced.size() > 1) windows.push_back(std::move(window));
+    if (window.forced.size() > first) windows.push_back(std::move(window));
   }
-  if (windows.empty()) return input_error("the task {} has no solutions to force", config.task);
+  if (windows.empty())
+    return usage_error(
+        "the task {} is answered with one token, and exact prefill decides it without the cache: "
+        "nothing to compare; add --prefill quantized, or take --task arith",
+        config.task);
   return windows;
 }
 
@@ -126,22 +137,25 @@ class Comparison {
     return run_step(backend, {.slots = slot, .prefill = prefill});
   }
 
-  // Both caches in lockstep over the forced tokens of one window. The logits of the prefill are not
-  // counted: with an exact prefill they are equal by construction.
+  // Both caches in lockstep over the forced tokens of one window.
   Result<void> force(const Window& window, std::vector<PositionDivergence>& out) {
     for (Backend* backend : {reference_.get(), tested_.get()}) {
       backend->clear_slot(0);
       KVTOLL_TRY_VOID(step(*backend, 0, window.prompt, true));
     }
     auto position = static_cast<int64_t>(window.prompt.size());
+    const auto compare = [&](size_t next, int64_t cached) {
+      out.push_back(
+          compare_logits(reference_->logits(0), tested_->logits(0), window.forced[next], cached));
+    };
+    if (first_compared(c_) == 0) compare(0, position - 1);
     for (size_t i = 0; i + 1 < window.forced.size(); ++i, ++position) {
       if (hooks_.stop && hooks_.stop())
         return make_error(ErrorKind::kInterrupted, "interrupted: fidelity keeps no partial result");
       const std::span<const int32_t> token(&window.forced[i], 1);
       for (Backend* backend : {reference_.get(), tested_.get()})
         KVTOLL_TRY_VOID(step(*backend, position, token, false));
-      out.push_back(compare_logits(reference_->logits(0), tested_->logits(0), window.forced[i + 1],
-                                   position));
+      compare(i + 1, position);
     }
     return {};
   }
@@ -149,7 +163,8 @@ class Comparison {
   Result<void> measure(FidelityResult& result) {
     std::vector<PositionDivergence> positions;
     int64_t total = 0;
-    for (const Window& w : windows_) total += static_cast<int64_t>(w.forced.size()) - 1;
+    for (const Window& w : windows_)
+      total += static_cast<int64_t>(w.forced.size() - first_compared(c_));
     for (const Window& window : windows_) {
       KVTOLL_TRY_VOID(force(window, positions));
       if (c_.greedy_tokens > 0) KVTOLL_TRY_VOID(follow_greedy(window, result));

@@ -23,14 +23,22 @@ json summary_json(const DivergenceSummary& s) {
           {"perplexity", s.perplexity_tested}};
 }
 
-// Windows whose greedy text never differed count with the length that was followed.
-double median_agreement(const FidelityResult& r) {
-  std::vector<int64_t> lengths;
-  for (const auto& [length, differs] : r.greedy) lengths.push_back(length);
-  if (lengths.empty()) return 0;
-  std::sort(lengths.begin(), lengths.end());
-  const size_t n = lengths.size();
-  return static_cast<double>(lengths[n / 2] + lengths[(n - 1) / 2]) / 2;
+// "differs in 1 of 2 windows, there after 80 tokens (median)".
+std::string greedy_line(const FidelityResult& r) {
+  std::vector<int64_t> differing;
+  int64_t longest = 0;
+  for (const auto& [length, differs] : r.greedy) {
+    longest = std::max(longest, length);
+    if (differs) differing.push_back(length);
+  }
+  if (differing.empty())
+    return fmt::format("  greedy text is the same in {} of {} windows, up to {} tokens\n",
+                       r.greedy.size(), r.greedy.size(), longest);
+  std::sort(differing.begin(), differing.end());
+  const size_t n = differing.size();
+  const double median = static_cast<double>(differing[n / 2] + differing[(n - 1) / 2]) / 2;
+  return fmt::format("  greedy text differs in {} of {} windows, there after {} tokens (median)\n",
+                     n, r.greedy.size(), median);
 }
 
 std::string row(std::string_view name, const DivergenceSummary& s) {
@@ -51,12 +59,7 @@ std::string fidelity_text(const std::vector<FidelityResult>& results) {
     for (const DivergenceBin& bin : r.bins)
       text += row(fmt::format("{} to {}", bin.from, bin.to - 1), bin.summary);
     text += row("all", r.all);
-    if (!r.greedy.empty()) {
-      const auto differ =
-          std::count_if(r.greedy.begin(), r.greedy.end(), [](const auto& g) { return g.second; });
-      text += fmt::format("  greedy text differs in {} of {} windows, median after {} tokens\n",
-                          differ, r.greedy.size(), median_agreement(r));
-    }
+    if (!r.greedy.empty()) text += greedy_line(r);
     text += "  " + r.file.string() + "\n";
   }
   return text;

@@ -43,9 +43,12 @@ std::string accuracy_text(const EvalSummary& summary) {
   if (record.status != "ok") return record.status + ": " + record.reason;
   const Accuracy a = record.accuracy(GradePolicy::kLenient);
   const Interval ci = a.ci95();
-  return fmt::format("{} of {} right ({:.0f} to {:.0f} %), {:.0f} s", a.correct, a.total,
-                     100 * ci.low, 100 * ci.high,
-                     static_cast<double>(summary.elapsed.value) * 1e-9);
+  const std::string when =
+      summary.was_finished
+          ? "finished before"
+          : fmt::format("{:.0f} s", static_cast<double>(summary.elapsed.value) * 1e-9);
+  return fmt::format("{} of {} right ({:.0f} to {:.0f} %), {}", a.correct, a.total, 100 * ci.low,
+                     100 * ci.high, when);
 }
 
 void count(const EvalSummary& summary, RunOutcome& outcome) {

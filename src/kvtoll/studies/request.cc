@@ -154,6 +154,10 @@ Result<PreparedRun> prepare_run(const RunRequest& request) {
   KVTOLL_TRY(run.options, run_options(request));
   KVTOLL_TRY(run.study, study_of(request));
   KVTOLL_TRY_VOID(set_order(request, run.study));
+  if (request.limit < 0) return usage_error("--limit {}: it is at least 1", request.limit);
+  if (request.limit > 0)
+    for (EvalPart& part : run.study.evals)
+      part.limit = part.limit > 0 ? std::min(part.limit, request.limit) : request.limit;
   KVTOLL_TRY(const PathChoice path, path_choice(request));
   run.options.backend = path.backend;
   run.blocks = expand(run.study, path, &run.logical);

@@ -23,6 +23,7 @@ struct RunRequest {
   std::string dtype = "fp16", prefill = "exact";
   int threads = 0;
   std::string only, order, shard, devices;
+  int64_t limit = 0;  // at most so many questions of each evaluation; 0: the study's
   bool force = false, quiet = false, traces = false, prefill_energy = false;
   std::vector<std::string> argv;
 };
