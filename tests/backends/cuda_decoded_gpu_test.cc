@@ -32,13 +32,15 @@ class CudaDecoded : public testing::Test {
       std::make_shared<test::RandomCheckpoint>(small_config(), 9, true);
 };
 
-constexpr const char* kFormats[] = {"int4-quanto",
-                                    "int8-hqq",
-                                    "int8-hqq:axis=1",
-                                    "int4-hqq",
-                                    "fp16/int4-quanto",
-                                    "int4-quanto@0=fp16",
-                                    "int4-quanto:axis=-1,group=8"};
+struct Case {
+  const char* kv;
+  int head_dim = 64;
+};
+constexpr Case kCases[] = {{"int4-quanto"},          {"int8-hqq"},
+                           {"int8-hqq:axis=1"},      {"int4-hqq"},
+                           {"fp16/int4-quanto"},     {"int4-quanto@0=fp16"},
+                           {"int8-hqq/int4-quanto"}, {"int4-quanto:axis=-1,group=8"},
+                           {"int8-hqq", 80},         {"int4-quanto:group=40", 80}};
 
 BackendOptions options_of(Launch launch, Prefill prefill, bool decoded) {
   return {.launch = launch, .prefill = prefill, .keep_decoded = decoded, .threads = 2};
@@ -49,13 +51,16 @@ TEST_F(CudaDecoded, LogitsAreTheMaterializedOnes) {
   constexpr int kSlots = 3;
   for (Prefill prefill : {Prefill::kExact, Prefill::kQuantized})
     for (Launch launch : {Launch::kEager, Launch::kGraph})
-      for (const char* kv : kFormats) {
+      for (const auto& [kv, head_dim] : kCases) {
         SCOPED_TRACE(std::string(kv) + (launch == Launch::kGraph ? " graph" : " eager") +
                      (prefill == Prefill::kExact ? "" : " prefill=quantized"));
         const auto materialize = options_of(Launch::kEager, prefill, false);
-        auto whole = open_backend("cuda", checkpoint_, materialize, kv, 8, kSlots, 128, 96);
+        ModelConfig config = small_config();
+        config.head_dim = head_dim;
+        const auto model = std::make_shared<test::RandomCheckpoint>(config, 9, true);
+        auto whole = open_backend("cuda", model, materialize, kv, 8, kSlots, 127, 96);
         const auto decoded = options_of(launch, prefill, true);
-        auto held = open_backend("cuda", checkpoint_, decoded, kv, 8, kSlots, 128, 96);
+        auto held = open_backend("cuda", model, decoded, kv, 8, kSlots, 127, 96);
         ASSERT_TRUE(whole && held);
         for (int slot = 0; slot < kSlots; ++slot) {
           const auto prompt = ids(64 + 16 * (slot % 2), 3 + static_cast<uint64_t>(slot));

@@ -140,6 +140,19 @@ TEST(KvMemory, FusedExactCachesNeedNoReadBuffers) {
   EXPECT_FALSE(memory.any_quantized());
 }
 
+// Tensors pass together as far as half a gigabyte goes; at 131,072 tokens that is a few.
+TEST(KvMemory, DecodedTensorsPassTogether) {
+  for (const auto& [tokens, rows] : {std::pair<int64_t, int>{2048, 56}, {131072, 2}}) {
+    KvMemory memory;
+    const auto split =
+        memory.plan({request_of("int8-hqq", 2, tokens), DType::kF16, 4, 128, KvHolding::kDecoded});
+    ASSERT_TRUE(split);
+    EXPECT_EQ((*split)[MemoryTag::kKvPayload].value, 57344 * tokens * 2);
+    EXPECT_EQ(memory.passing_rows(), rows);
+    EXPECT_LT((*split)[MemoryTag::kWorkspace].value, int64_t{513} << 20);
+  }
+}
+
 TEST(KvMemory, RefusesWhatNoDeviceLayoutServes) {
   KvMemory memory;
   const auto split = memory.plan(

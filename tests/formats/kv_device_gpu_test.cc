@@ -365,17 +365,32 @@ TEST(KvDeviceConcat, JoinsStoresAndWindowsOfEveryRow) {
   }
 }
 
-TEST(KvDeviceCopy, MovesHeadsApart) {
+TEST(KvDeviceCopy, MovesRowsAndHeadsApart) {
   KVTOLL_NEEDS_GPU();
+  constexpr int kRows = 2, kPlaces = 3;
   for (int dim : {64, 63}) {
-    const auto x = counted(2 * 5 * dim, 0);
-    std::vector<float> want(2 * 9 * dim, 0.0f);
-    for (int h = 0; h < 2; ++h)
-      std::copy_n(x.begin() + h * 5 * dim, 5 * dim, want.begin() + h * 9 * dim);
+    const int64_t row = 2 * 5 * dim, place = 2 * 9 * dim + 16;
+    const auto x = counted(kRows * row, 0);
+    std::vector<float> want(static_cast<size_t>(kPlaces * place), 0.0f);
+    const KvRows rows{.count = kRows, .values = {2, 0}};
+    for (int r = 0; r < kRows; ++r)
+      for (int h = 0; h < 2; ++h)
+        std::copy_n(x.begin() + r * row + h * 5 * dim, 5 * dim,
+                    want.begin() + rows.values[r] * place + h * 9 * dim);
     Memory from(static_cast<int64_t>(x.size()) * 2), out(static_cast<int64_t>(want.size()) * 2);
     put(from, DType::kF16, x);
     put(out, DType::kF16, std::vector<float>(want.size(), 0.0f));
-    kv_device_copy({from.get(), out.get(), 5 * dim, 9 * dim, 5, 2, dim}, DType::kF16, nullptr, {});
+    kv_device_copy({.x = from.get(),
+                    .out = out.get(),
+                    .head_stride = 5 * dim,
+                    .out_head_stride = 9 * dim,
+                    .tokens = 5,
+                    .kv_heads = 2,
+                    .dim = dim,
+                    .x_stride = row,
+                    .out_stride = place,
+                    .rows = rows},
+                   DType::kF16, nullptr, {});
     KVTOLL_CUDA(cudaDeviceSynchronize());
     expect_equal(to_floats(DType::kF16, out.read()), want, fmt::format("dim {}", dim));
   }

@@ -30,12 +30,15 @@ __global__ void kv_concat_kernel(const __grid_constant__ KvConcatParams p, int v
     out[u] = u < border ? store[u] : exact[u - border];
 }
 
-// Grid: x: a head's units, y: kv heads. Strides in units.
+// Grid: x: a head's units, y: kv heads, z: rows.
 template <class Unit>
-__global__ void kv_copy_kernel(const Unit* __restrict__ x, int64_t head_stride, int64_t units,
-                               int64_t out_head_stride, Unit* __restrict__ out) {
+__global__ void kv_copy_kernel(const __grid_constant__ KvCopyParams p, int vector) {
   const int64_t u = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (u < units) out[blockIdx.y * out_head_stride + u] = x[blockIdx.y * head_stride + u];
+  if (u >= p.tokens * vector) return;
+  const int row = blockIdx.z, head = blockIdx.y, unit = p.dim / vector;  // elements
+  const int64_t from = (row * p.x_stride + head * p.head_stride) / unit + u;
+  const int64_t to = (p.rows.values[row] * p.out_stride + head * p.out_head_stride) / unit + u;
+  static_cast<Unit*>(p.out)[to] = static_cast<const Unit*>(p.x)[from];
 }
 
 }  // namespace kvtoll::device_formats

@@ -129,13 +129,16 @@ Bytes kv_concat_bytes(int64_t tokens, int kv_heads, int dim, DType dtype);
 void kv_device_concat(const KvConcatParams& p, int64_t tokens, DType dtype, CudaStream stream,
                       const KvRun& run);
 
-// [kv_head, tokens, dim] to where heads lie otherwise far apart.
+// [kv_head, tokens, dim] to where heads lie otherwise far apart. x: one row after the other; out:
+// by rows.values.
 struct KvCopyParams {
   const void* x = nullptr;
   void* out = nullptr;
   int64_t head_stride = 0, out_head_stride = 0;  // elements
   int64_t tokens = 0;
   int kv_heads = 0, dim = 0;
+  int64_t x_stride = 0, out_stride = 0;  // elements
+  KvRows rows;
 };
 void kv_device_copy(const KvCopyParams& p, DType dtype, CudaStream stream, const KvRun& run);
 

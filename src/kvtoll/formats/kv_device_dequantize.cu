@@ -180,13 +180,11 @@ void kv_device_copy(const KvCopyParams& p, DType dtype, CudaStream stream, const
   if (p.tokens == 0) return;
   with_unit(p.dim, dtype_size(dtype), {p.x, p.out}, [&](auto* unit, int vector) {
     using Unit = std::remove_pointer_t<decltype(unit)>;
-    const int64_t units = p.tokens * vector;
-    const dim3 grid(blocks_for(units).x, static_cast<unsigned>(p.kv_heads));
-    run_op(run, {"kv_copy_kernel", kv_concat_bytes(p.tokens, p.kv_heads, p.dim, dtype)}, [&] {
-      kv_copy_kernel<Unit><<<grid, kBlock, 0, stream>>>(
-          static_cast<const Unit*>(p.x), p.head_stride / p.dim * vector, units,
-          p.out_head_stride / p.dim * vector, static_cast<Unit*>(p.out));
-    });
+    const dim3 grid(blocks_for(p.tokens * vector).x, static_cast<unsigned>(p.kv_heads),
+                    static_cast<unsigned>(p.rows.count));
+    const int64_t tokens = p.tokens * p.rows.count;
+    run_op(run, {"kv_copy_kernel", kv_concat_bytes(tokens, p.kv_heads, p.dim, dtype)},
+           [&] { kv_copy_kernel<Unit><<<grid, kBlock, 0, stream>>>(p, vector); });
   });
 }
 

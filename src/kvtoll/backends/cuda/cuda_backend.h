@@ -103,9 +103,10 @@ class CudaBackend final : public Backend {
   KvRun kv_run(int layer);
   Result<KvDeviceLayout> layout_of(const TensorMemory& tensor, int64_t tokens) const;
   bool appends(const TensorMemory& tensor) const;  // whether a flush writes only its own tokens
-  // x: [rows.values] of [kv_head, max_tokens, dim]; the last `tokens` of a store.
+  // x: [rows.values] of [kv_head, max_tokens, dim], x_stride elements apart; the last `tokens` of a
+  // store.
   void quantize_store(int layer, const TensorMemory& tensor, const KvDeviceLayout& layout,
-                      const KvRows& rows, const void* x, int64_t tokens);
+                      const KvRows& rows, const void* x, int64_t x_stride, int64_t tokens);
   // Into kv_.dequantized(), by rows.values.
   void dequantize_store(int layer, const TensorMemory& tensor, const KvDeviceLayout& layout,
                         const KvRows& rows);
@@ -113,10 +114,14 @@ class CudaBackend final : public Backend {
   // them where stores are rewritten as a whole.
   Result<void> store_tensor(int layer, const TensorMemory& tensor, const KvRows& rows,
                             const void* x, int64_t tokens, int64_t from);
-  // The same for one sequence, and x [kv_head, max_tokens, dim] then holds what the store gives
-  // back.
-  Result<void> quantize_in_place(int layer, const TensorMemory& tensor, int slot, void* x,
-                                 int64_t tokens, int64_t from);
+  // The same, and x then holds what the stores give back. tensor: one of those of one format.
+  Result<void> quantize_in_place(int layer, const TensorMemory& tensor, const KvRows& rows, void* x,
+                                 int64_t x_stride, int64_t tokens, int64_t from);
+  struct TensorGroup {
+    const TensorMemory* tensor = nullptr;  // the first
+    KvRows rows;                           // values: which of kv_.tensors()
+  };
+  std::vector<TensorGroup> flushing_tensors(int slot);
   Result<void> flush_decoded();
 
   // materialize.cc

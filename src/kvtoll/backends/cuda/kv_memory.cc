@@ -78,15 +78,25 @@ void KvMemory::plan_workspace(int64_t most_tokens, Bytes scratch, const StoreByt
     workspace_.add(&read_v_, c.slots * c.max_tokens * token);
   }
   if (!any_quantized()) return;
-  // Materialize: all rows of a step in one launch. Decoded: one sequence after the other.
-  const bool decoded = request_.holding == KvHolding::kDecoded;
   dequantized_stride_ = most_tokens * token / 2;
-  workspace_.add(&dequantized_, (decoded ? 1 : c.slots) * most_tokens * token);
-  workspace_.add(&scratch_, (decoded ? 1 : std::min(c.slots, KvRows::kMost)) * scratch.value);
-  if (!decoded) return;
-  workspace_.add(&passing_.codes, largest.payload.value);
-  workspace_.add(&passing_.scale, largest.scales.value / 2);
-  workspace_.add(&passing_.offset, largest.scales.value / 2);
+  if (request_.holding == KvHolding::kMaterialize) {  // all rows of a step in one launch
+    workspace_.add(&dequantized_, c.slots * most_tokens * token);
+    workspace_.add(&scratch_, std::min(c.slots, KvRows::kMost) * scratch.value);
+    return;
+  }
+  // Decoded: as many tensors of one sequence as half a gigabyte holds.
+  constexpr int64_t kMostBytes = int64_t{512} << 20;
+  passing_.code_stride = align16(largest.payload.value);
+  passing_.scale_stride = align16(largest.scales.value / 2);
+  const int64_t row =
+      most_tokens * token + scratch.value + passing_.code_stride + 2 * passing_.scale_stride;
+  const auto tensors = std::min<int64_t>(KvRows::kMost, static_cast<int64_t>(tensors_.size()));
+  passing_rows_ = static_cast<int>(std::clamp<int64_t>(kMostBytes / row, 1, tensors));
+  workspace_.add(&dequantized_, passing_rows_ * most_tokens * token);
+  workspace_.add(&scratch_, passing_rows_ * scratch.value);
+  workspace_.add(&passing_.codes, passing_rows_ * passing_.code_stride);
+  workspace_.add(&passing_.scale, passing_rows_ * passing_.scale_stride);
+  workspace_.add(&passing_.offset, passing_rows_ * passing_.scale_stride);
 }
 
 Result<void> KvMemory::allocate(DeviceMemory& memory) {

@@ -10,6 +10,7 @@
 
 #include <cuda_runtime.h>
 
+#include <span>
 #include <vector>
 
 #include "kvtoll/backends/backend.h"
@@ -33,7 +34,7 @@ struct TensorMemory {
   bool quantized() const { return schedule >= 0; }
 };
 
-// The stores of one tensor, by slot; decoded: the one through which all sequences pass.
+// The stores of one tensor, by slot; decoded: those through which all tensors pass.
 struct StoreMemory {
   char *codes = nullptr, *scale = nullptr, *offset = nullptr;
   int64_t code_stride = 0, scale_stride = 0;  // bytes
@@ -89,6 +90,13 @@ class KvMemory {
   int64_t tensor_stride() const {
     return request_.cache.max_tokens * request_.kv_heads * request_.head_dim;
   }
+  // Decoded: all tensors of a slot, keys and values of each layer in turn, lie tensor_pitch()
+  // elements apart, and passing_rows() of them can pass at once.
+  int64_t tensor_pitch() const {
+    return tensors_.size() < 2 ? 0 : (tensors_[1].payload - tensors_[0].payload) / 2;
+  }
+  int passing_rows() const { return passing_rows_; }
+  std::span<const TensorMemory> tensors() const { return tensors_; }
   char* exact(const TensorMemory& t, int slot) const { return t.payload + slot * t.payload_stride; }
 
   // One-token updates of every schedule of a slot; writes the new starts to `stream` where they
@@ -116,6 +124,7 @@ class KvMemory {
   DeviceBuffer payload_memory_, scales_memory_, residual_memory_, workspace_memory_;
   char *read_k_ = nullptr, *read_v_ = nullptr;
   StoreMemory passing_;  // decoded
+  int passing_rows_ = 1;
   char *dequantized_ = nullptr, *scratch_ = nullptr;
   int64_t dequantized_stride_ = 0;
   int* starts_ = nullptr;  // [residuals, slots]

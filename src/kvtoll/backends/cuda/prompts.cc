@@ -120,10 +120,12 @@ Result<void> CudaBackend::prompt_store(const Prompt& prompt, int layer, bool bac
   const std::pair<const TensorMemory*, void*> tensors[] = {{&kv_.key(layer), read.k},
                                                            {&kv_.value(layer), read.v}};
   for (const auto& [tensor, buffer] : tensors) {
+    KvRows row;
+    if (!tensor->whole) row.store[0] = static_cast<uint16_t>(prompt.slot);
     if (kv_.whole(layer)) {  // decoded, or exact beside it
       if (tensor->quantized())
-        KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, prompt.slot,
-                                          kv_.exact(*tensor, prompt.slot), prompt.tokens, 0));
+        KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, row, kv_.exact(*tensor, prompt.slot), 0,
+                                          prompt.tokens, 0));
     } else if (tensor->whole) {  // exact beside a store
       const int64_t head = request_.max_tokens * c.head_dim;
       const KvCopyParams p{
@@ -131,10 +133,8 @@ Result<void> CudaBackend::prompt_store(const Prompt& prompt, int layer, bool bac
           c.head_dim};
       kv_device_copy(p, options_.cache, stream_.get(), kv_run(layer));
     } else if (back) {
-      KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, prompt.slot, buffer, prompt.tokens, 0));
+      KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, row, buffer, 0, prompt.tokens, 0));
     } else {
-      KvRows row;
-      row.store[0] = static_cast<uint16_t>(prompt.slot);
       KVTOLL_TRY_VOID(store_tensor(layer, *tensor, row, buffer, prompt.tokens, 0));
     }
   }

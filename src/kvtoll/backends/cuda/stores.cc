@@ -27,7 +27,7 @@ bool CudaBackend::appends(const TensorMemory& tensor) const {
 
 void CudaBackend::quantize_store(int layer, const TensorMemory& tensor,
                                  const KvDeviceLayout& layout, const KvRows& rows, const void* x,
-                                 int64_t tokens) {
+                                 int64_t x_stride, int64_t tokens) {
   const StoreMemory stores = kv_.stores(tensor);
   KvQuantizeParams p;
   p.x = x;
@@ -38,7 +38,7 @@ void CudaBackend::quantize_store(int layer, const TensorMemory& tensor,
   p.offset = stores.offset;
   p.workspace = kv_.scratch();
   p.stop = kv_.decoded() ? SolverStop::kDevice : SolverStop::kHost;
-  p.x_stride = kv_.tensor_stride();
+  p.x_stride = x_stride;
   p.code_stride = stores.code_stride;
   p.scale_stride = stores.scale_stride;
   p.rows = rows;
@@ -61,42 +61,66 @@ Result<void> CudaBackend::store_tensor(int layer, const TensorMemory& tensor, co
   KVTOLL_TRY(const KvDeviceLayout layout, layout_of(tensor, tokens));
   if (!appends(tensor)) from = 0;
   quantize_store(layer, tensor, layout, rows,
-                 static_cast<const char*>(x) + from * config().head_dim * 2, tokens - from);
+                 static_cast<const char*>(x) + from * config().head_dim * 2, kv_.tensor_stride(),
+                 tokens - from);
   return {};
 }
 
-Result<void> CudaBackend::quantize_in_place(int layer, const TensorMemory& tensor, int slot,
-                                            void* x, int64_t tokens, int64_t from) {
+Result<void> CudaBackend::quantize_in_place(int layer, const TensorMemory& tensor,
+                                            const KvRows& rows, void* x, int64_t x_stride,
+                                            int64_t tokens, int64_t from) {
   const ModelConfig& c = config();
   KVTOLL_TRY(KvDeviceLayout layout, layout_of(tensor, tokens));
   if (!appends(tensor)) from = 0;
   if (from > 0) layout = layout.part(tokens - from);
   const int64_t n = tokens - from;
-  char* out = static_cast<char*>(x) + from * c.head_dim * 2;
-  KvRows row;
-  row.store[0] = static_cast<uint16_t>(tensor.whole ? 0 : slot);
-  quantize_store(layer, tensor, layout, row, out, n);
-  dequantize_store(layer, tensor, layout, row);
-  const KvCopyParams p{
-      kv_.dequantized(), out,       n * c.head_dim, request_.max_tokens * c.head_dim, n,
-      c.kv_heads,        c.head_dim};
+  char* first = static_cast<char*>(x) + from * c.head_dim * 2;
+  KvRows dense = rows;
+  for (int row = 0; row < rows.count; ++row) dense.values[row] = static_cast<uint16_t>(row);
+  quantize_store(layer, tensor, layout, rows, first, x_stride, n);
+  dequantize_store(layer, tensor, layout, dense);
+  KvCopyParams p{kv_.dequantized(), first,     n * c.head_dim, request_.max_tokens * c.head_dim, n,
+                 c.kv_heads,        c.head_dim};
+  p.x_stride = kv_.dequantized_stride();
+  p.out_stride = x_stride;
+  p.rows = rows;
   kv_device_copy(p, options_.cache, stream_.get(), kv_run(layer));
   return {};
 }
 
-// Attention of the whole step has seen the exact tokens; a layer's flush concerns later steps only.
+// The tensors of a slot that flush now, those of one format together.
+std::vector<CudaBackend::TensorGroup> CudaBackend::flushing_tensors(int slot) {
+  std::vector<TensorGroup> groups;
+  const auto tensors = kv_.tensors();
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const TensorMemory& tensor = tensors[i];
+    if (!tensor.quantized() || !kv_.schedule(tensor, slot).next_flushes()) continue;
+    auto group = std::ranges::find_if(groups, [&](const TensorGroup& g) {
+      return g.tensor->format == tensor.format && g.tensor->schedule == tensor.schedule &&
+             g.rows.count < kv_.passing_rows();
+    });
+    if (group == groups.end()) {
+      groups.push_back({&tensor, {.count = 0}});
+      group = groups.end() - 1;
+    }
+    group->rows.store[group->rows.count] = static_cast<uint16_t>(group->rows.count);
+    group->rows.values[group->rows.count] = static_cast<uint16_t>(i);
+    ++group->rows.count;
+  }
+  return groups;
+}
+
+// Attention of the whole step has seen the exact tokens; a flush concerns later steps only.
 Result<void> CudaBackend::flush_decoded() {
   for (int row = 0; row < row_count_; ++row) {
     const int slot = rows_[static_cast<size_t>(row)];
     if (!kv_.next_flushes(slot)) continue;
-    for (int layer = 0; layer < config().layers; ++layer)
-      for (const TensorMemory* tensor : {&kv_.key(layer), &kv_.value(layer)}) {
-        if (!tensor->quantized()) continue;
-        const CacheSchedule& schedule = kv_.schedule(*tensor, slot);
-        if (!schedule.next_flushes()) continue;
-        KVTOLL_TRY_VOID(quantize_in_place(layer, *tensor, slot, kv_.exact(*tensor, slot),
-                                          schedule.length() + 1, schedule.stored()));
-      }
+    for (const TensorGroup& group : flushing_tensors(slot)) {
+      const CacheSchedule& schedule = kv_.schedule(*group.tensor, slot);
+      KVTOLL_TRY_VOID(quantize_in_place(-1, *group.tensor, group.rows,
+                                        kv_.exact(kv_.tensors().front(), slot), kv_.tensor_pitch(),
+                                        schedule.length() + 1, schedule.stored()));
+    }
   }
   return {};
 }
