@@ -5,7 +5,7 @@
 
     pip install torch transformers gguf lm-eval
     peers/mmlu_letters.py to-folder MODEL.gguf FOLDER         # an fp32 Hugging Face folder of the same weights
-    kvtoll eval mmlu --data MMLU --model m=FOLDER --dtype fp32 --kv fp32 --limit 24 --results OUT
+    kvtoll eval mmlu --data MMLU --model m=FOLDER --dtype fp32 --kv fp32 --limit 228 --results OUT
     peers/mmlu_letters.py compare FOLDER MMLU OUT/accuracy/mmlu.m.*.json RESULT.json
 
 `compare` asks both peers the questions of the record and writes the largest difference of log P(" A") .. log P(" D") and the

@@ -162,5 +162,21 @@ TEST(Compare, PairsQuestionsAndNamesNoise) {
   EXPECT_FALSE(compare_answers(record_of(a), record_of(b)));
 }
 
+// Ten samples of one question are one question.
+TEST(Compare, SamplesOfAQuestionAreNotQuestions) {
+  std::vector<AnswerRecord> a, b;
+  for (int sample = 0; sample < 10; ++sample) {
+    a.push_back(answer("q", "1", "\\boxed{1}"));
+    b.push_back(answer("q", "1", "\\boxed{2}"));
+    a.back().sample = b.back().sample = sample;
+  }
+  const auto c = compare_answers(record_of(a), record_of(b));
+  ASSERT_TRUE(c);
+  EXPECT_EQ(c->paired, 10);
+  EXPECT_EQ(c->a_right, 10);
+  EXPECT_EQ(c->p, 1.0);
+  EXPECT_FALSE(c->significant());
+}
+
 }  // namespace
 }  // namespace kvtoll

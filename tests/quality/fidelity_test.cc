@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 FidelityConfig arith(const kvtoll::testing::TemporaryFolder& folder) {
   FidelityConfig config{.model = KVTOLL_SOURCE_DIR "/models/scribe-outlier"};
-  config.kv = {"fp16", "int4-quanto"};
+  config.kv = {"fp16", "int2-quanto"};
   config.backend = "cpu";
   config.options.threads = 1;
   config.residual = 32;
@@ -26,7 +26,7 @@ FidelityConfig arith(const kvtoll::testing::TemporaryFolder& folder) {
   return config;
 }
 
-// The exact cache against itself diverges nowhere; four bits on this model do.
+// The exact cache against itself diverges nowhere; two bits do.
 TEST(Fidelity, TellsAFormatFromTheExactCache) {
   const kvtoll::testing::TemporaryFolder folder;
   const auto results = run_fidelity(arith(folder), {});
@@ -52,6 +52,7 @@ TEST(Fidelity, TellsAFormatFromTheExactCache) {
 TEST(Fidelity, OneTokenAnswersNeedAQuantizedPrefill) {
   const kvtoll::testing::TemporaryFolder folder;
   FidelityConfig config = arith(folder);
+  config.model = KVTOLL_SOURCE_DIR "/models/scribe";
   config.task = "facts";
   config.windows = 3;
   config.greedy_tokens = 0;

@@ -115,6 +115,11 @@ TEST(Request, AModelThatIsNotThereIsAnErrorBeforeAnythingRuns) {
   const auto run = prepare_run(request);
   ASSERT_FALSE(run);
   EXPECT_EQ(run.error().kind, ErrorKind::kInput);
+  RunRequest questions{.study = "accuracy", .backend = "cpu"};
+  questions.models = {"scribe=/no/such/model"};
+  const auto asked = prepare_run(questions);
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().kind, ErrorKind::kInput);
 }
 
 }  // namespace

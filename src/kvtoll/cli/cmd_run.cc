@@ -63,8 +63,8 @@ ExitCode print_outcome(const studies::PreparedRun& run, const studies::RunOutcom
   }
   if (json) {
     fmt::print("{}", studies::outcome_json(run, outcome));
-  } else if (const ExitCode code = print_report(run.options.results); code != 0) {
-    return code;
+  } else if (outcome.failed < outcome.measured + outcome.skipped) {  // else nothing to report on
+    if (const ExitCode code = print_report(run.options.results); code != 0) return code;
   }
   fmt::print(stderr, "{} measured, {} finished before; {} ok, {} oom, {} unsupported, {} failed\n",
              outcome.measured, outcome.skipped, outcome.ok, outcome.oom, outcome.unsupported,

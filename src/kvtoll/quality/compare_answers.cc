@@ -25,7 +25,8 @@ Result<AnswerComparison> compare_answers(const EvalRecord& a, const EvalRecord& 
     return input_error("the tasks differ: {} and {} share no questions", a.task, b.task);
   const auto of_a = by_key(a), of_b = by_key(b);
   AnswerComparison c;
-  // Samples of one question are no independent questions: they are averaged before the bootstrap.
+  // Samples of one question are no independent questions: they are averaged before the bootstrap,
+  // and a question counts once in the test, for the side that got more of its samples right.
   std::map<std::string, std::pair<double, int>> per_question;
   for (const auto& [key, x] : of_a) {
     const auto it = of_b.find(key);
@@ -47,11 +48,16 @@ Result<AnswerComparison> compare_answers(const EvalRecord& a, const EvalRecord& 
   }
   c.only_b = static_cast<int64_t>(of_b.size()) - c.paired;
   std::vector<double> differences;
-  for (const auto& [id, part] : per_question) differences.push_back(part.first / part.second);
+  int64_t lost = 0, won = 0;  // questions
+  for (const auto& [id, part] : per_question) {
+    differences.push_back(part.first / part.second);
+    lost += part.first < 0;
+    won += part.first > 0;
+  }
   if (c.paired > 0)
     c.difference = static_cast<double>(c.b_right - c.a_right) / static_cast<double>(c.paired);
   c.ci95 = bootstrap_mean95(differences, 1);
-  c.p = mcnemar_exact(c.a_right, c.b_right);
+  c.p = mcnemar_exact(lost, won);
   return c;
 }
 

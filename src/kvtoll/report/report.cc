@@ -147,7 +147,9 @@ Document make_document(const ResultSet& set, const std::vector<fs::path>& places
   document.title = title_of(set);
   size_t ok = 0;
   for (const RunRecord& r : set.records) ok += r.status == Status::kOk ? 1 : 0;
-  document.subtitle = fmt::format("{} configurations, {} measured", set.records.size(), ok);
+  document.subtitle = set.records.empty()
+                          ? "questions alone; no speed was measured"
+                          : fmt::format("{} configurations, {} measured", set.records.size(), ok);
   if (!set.records.empty()) document.facts = provenance(set);
   const std::vector<Series> all = make_series(set);
   Section found{.title = "Findings"}, figures{.title = "Figures"},

@@ -118,11 +118,12 @@ Result<RunOptions> run_options(const RunRequest& r) {
 }
 
 // Before hours of measuring: can every model be opened?
-Result<void> check_models(const std::vector<Block>& blocks) {
-  std::set<std::string> seen;
-  for (const Block& block : blocks) {
-    if (!seen.insert(block.model.source).second) continue;
-    KVTOLL_TRY(const auto checkpoint, open_checkpoint(find_model(block.model.source)));
+Result<void> check_models(const PreparedRun& run) {
+  std::set<std::string> paths;
+  for (const Block& block : run.blocks) paths.insert(find_model(block.model.source));
+  for (const EvalJob& job : run.evals) paths.insert(job.config.model);
+  for (const std::string& path : paths) {
+    KVTOLL_TRY(const auto checkpoint, open_checkpoint(path));
     KVTOLL_TRY_VOID(require_weights(*checkpoint));
   }
   return {};
@@ -169,7 +170,7 @@ Result<PreparedRun> prepare_run(const RunRequest& request) {
   KVTOLL_TRY_VOID(numbers("devices", request.devices, 0, devices));
   run.devices.assign(devices.begin(), devices.end());
   run.options.engine.device = run.devices.front();
-  KVTOLL_TRY_VOID(check_models(run.blocks));
+  KVTOLL_TRY_VOID(check_models(run));
   return run;
 }
 
