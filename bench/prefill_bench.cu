@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
 // The attention of a chunk of a prompt alone: time and TFLOP/s at several depths (what is visible
-// counts: half of a square at depth 0). Example: prefill_bench --heads 28 --kv-heads 4 --rows 1024
+// counts: half of a square at depth 0). Example: prefill_bench --heads 28 --kv-heads 4 --rows 1152
 #include <cuda_fp16.h>
 
 #include <algorithm>
@@ -23,7 +23,8 @@ namespace {
 
 struct Options {
   int heads = 28, kv_heads = 4, dim = 128, rows = 1024;
-  std::string out, command, kernel = "mma";
+  int capability = 9;  // 8: the kernel of older devices
+  std::string out, command;
 };
 
 struct Point {
@@ -40,7 +41,8 @@ double multiply_adds(const Options& o, int depth) {
 }
 
 // The outputs of both kernels: largest difference over the largest magnitude.
-void check(const PrefillParams& p, const LaunchContext& launch, cudaStream_t stream) {
+void check(const PrefillParams& p, const PrefillKernel& older, const LaunchContext& launch,
+           cudaStream_t stream) {
   const auto count = static_cast<size_t>(p.rows) * p.heads * p.dim;
   std::vector<__half> got(count), want(count);
   const auto read = [&](std::vector<__half>& out) {
@@ -48,7 +50,7 @@ void check(const PrefillParams& p, const LaunchContext& launch, cudaStream_t str
     KVTOLL_CUDA(cudaStreamSynchronize(stream));
   };
   read(got);
-  launch_attention_prefill(p, DType::kF16, launch);
+  older.launch(p, DType::kF16, launch);
   read(want);
   double worst = 0.0, largest = 0.0;
   for (size_t i = 0; i < count; ++i) {
@@ -56,7 +58,7 @@ void check(const PrefillParams& p, const LaunchContext& launch, cudaStream_t str
     worst = a == a ? std::max(worst, std::abs(a - b)) : 1e9;
     largest = std::max(largest, std::abs(b));
   }
-  std::printf("differs from mma by %.2e of the largest value; ", worst / largest);
+  std::printf("differs from the older by %.2e of the largest value; ", worst / largest);
 }
 
 Result<std::vector<Point>> measure(const Options& o, const DeviceInfo& device) {
@@ -67,11 +69,9 @@ Result<std::vector<Point>> measure(const Options& o, const DeviceInfo& device) {
   KVTOLL_TRY(DeviceBuffer buffer, memory.allocate(Bytes(4 * kv + 4 * q), MemoryTag::kWorkspace));
   launch_synthetic({1, 2, 1.0f, 0.0f}, DType::kF16, DType::kF16,
                    {buffer.get(), DType::kF16, 2 * kv + q, 1, 1}, stream.get());
-  prepare_attention_prefill();
-  const bool sm90 = o.kernel == "sm90";
-  if (sm90 && !attention_prefill_sm90_serves(o.dim))
-    return tl::unexpected<Error>({ErrorKind::kMachine, "this build has no sm90 kernel"});
-  if (sm90) prepare_attention_prefill_sm90();
+  const PrefillKernel kernel = prefill_kernel(o.capability, o.dim),
+                      older = prefill_kernel(8, o.dim);
+  std::printf("%.*s\n", static_cast<int>(kernel.name.size()), kernel.name.data());
   char* at = buffer.get<char>();
   PrefillParams p{.q = at + 4 * kv, .k = at, .v = at + 2 * kv, .out = at + 4 * kv + 2 * q};
   p.capacity = capacity;
@@ -84,15 +84,12 @@ Result<std::vector<Point>> measure(const Options& o, const DeviceInfo& device) {
     for (int pass = 0; pass < kPasses; ++pass) {
       Event start, stop;
       start.record(stream.get());
-      if (sm90)
-        launch_attention_prefill_sm90(p, DType::kF16, launch);
-      else
-        launch_attention_prefill(p, DType::kF16, launch);
+      kernel.launch(p, DType::kF16, launch);
       stop.record(stream.get());
       stop.synchronize();
       times.push_back(stop.since(start) * 1e3);
     }
-    if (sm90) check(p, launch, stream.get());
+    if (kernel.name != older.name) check(p, older, launch, stream.get());
     std::nth_element(times.begin(), times.begin() + kPasses / 2, times.end());
     const double us = times[kPasses / 2];
     points.push_back({depth, us, 2.0 * multiply_adds(o, depth) / (us * 1e6)});
@@ -130,7 +127,7 @@ Options parse(int argc, char** argv) {
     if (key == "--kv-heads") o.kv_heads = std::atoi(value.c_str());
     if (key == "--dim") o.dim = std::atoi(value.c_str());
     if (key == "--rows") o.rows = std::atoi(value.c_str());
-    if (key == "--kernel") o.kernel = value;  // mma, sm90
+    if (key == "--capability") o.capability = std::atoi(value.c_str());
     if (key == "--out") o.out = value;
   }
   return o;

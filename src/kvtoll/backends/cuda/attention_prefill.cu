@@ -246,9 +246,7 @@ void launch_padded(const PrefillParams& p, DType dtype, const LaunchContext& lau
                 shape, launch.stream, p);
 }
 
-}  // namespace
-
-void launch_attention_prefill(const PrefillParams& p, DType dtype, const LaunchContext& launch) {
+void launch_prefill(const PrefillParams& p, DType dtype, const LaunchContext& launch) {
   KVTOLL_CHECK(p.dim <= 256 && p.dim % 16 == 0, "attention with head size {}", p.dim);
   if (p.dim <= 64)
     launch_padded<64>(p, dtype, launch);
@@ -258,29 +256,31 @@ void launch_attention_prefill(const PrefillParams& p, DType dtype, const LaunchC
     launch_padded<256>(p, dtype, launch);
 }
 
-Bytes attention_prefill_bytes(const PrefillParams& p) {
-  int64_t seen = 0;  // positions, summed over blocks of queries
-  for (int row = 0; row < p.rows; row += kQueries)
-    seen += p.first + (row + kQueries < p.rows ? row + kQueries : p.rows);
-  return Bytes(seen * p.kv_heads * p.dim * 2 * 2 + int64_t(2) * p.rows * p.heads * p.dim * 2);
+template <int kPad>
+void allow_padded() {
+  constexpr auto bytes = static_cast<size_t>(kStages * TileShape<kPad>::kStageBytes);
+  allow_shared(attention_prefill_kernel<__half, kPad>, bytes);
+  allow_shared(attention_prefill_kernel<__nv_bfloat16, kPad>, bytes);
 }
 
-#if !defined(KVTOLL_HAVE_SM90)
-bool attention_prefill_sm90_serves(int) { return false; }
-void launch_attention_prefill_sm90(const PrefillParams& p, DType dtype, const LaunchContext& l) {
-  launch_attention_prefill(p, dtype, l);
-}
-void prepare_attention_prefill_sm90() {}
+}  // namespace
+
+PrefillKernel prefill_kernel([[maybe_unused]] int major, [[maybe_unused]] int dim) {
+#if defined(KVTOLL_HAVE_SM90)
+  if (major == 9)
+    if (const auto kernel = prefill_sm90_kernel(dim)) return *kernel;
 #endif
+  allow_padded<64>();
+  allow_padded<128>();
+  allow_padded<256>();
+  return {"attention_prefill_kernel", kQueries, launch_prefill};
+}
 
-void prepare_attention_prefill() {
-  constexpr auto bytes = [](int stage) { return static_cast<size_t>(kStages * stage); };
-  allow_shared(attention_prefill_kernel<__half, 64>, bytes(TileShape<64>::kStageBytes));
-  allow_shared(attention_prefill_kernel<__nv_bfloat16, 64>, bytes(TileShape<64>::kStageBytes));
-  allow_shared(attention_prefill_kernel<__half, 128>, bytes(TileShape<128>::kStageBytes));
-  allow_shared(attention_prefill_kernel<__nv_bfloat16, 128>, bytes(TileShape<128>::kStageBytes));
-  allow_shared(attention_prefill_kernel<__half, 256>, bytes(TileShape<256>::kStageBytes));
-  allow_shared(attention_prefill_kernel<__nv_bfloat16, 256>, bytes(TileShape<256>::kStageBytes));
+Bytes attention_prefill_bytes(const PrefillParams& p, int queries) {
+  int64_t seen = 0;  // positions, summed over blocks of queries
+  for (int row = 0; row < p.rows; row += queries)
+    seen += p.first + (row + queries < p.rows ? row + queries : p.rows);
+  return Bytes(seen * p.kv_heads * p.dim * 2 * 2 + int64_t(2) * p.rows * p.heads * p.dim * 2);
 }
 
 }  // namespace kvtoll::cuda

@@ -6,6 +6,9 @@
 
 #include <cuda_runtime.h>
 
+#include <optional>
+#include <string_view>
+
 #include "kvtoll/backends/cuda/gemv.h"
 #include "kvtoll/core/dtype.h"
 #include "kvtoll/core/units.h"
@@ -24,17 +27,19 @@ struct PrefillParams {
   int first = 0;  // position of row 0; row r sees positions 0 .. first + r
 };
 
-// Kernel: attention_prefill_kernel.
-void launch_attention_prefill(const PrefillParams& p, DType dtype, const LaunchContext& launch);
-// Queries and outputs once, and the visible keys and values once for each block of 64 queries.
-Bytes attention_prefill_bytes(const PrefillParams& p);
-void prepare_attention_prefill();
+// One of the kernels; a block of it has `queries` queries of one head.
+struct PrefillKernel {
+  std::string_view name;
+  int queries = 0;
+  void (*launch)(const PrefillParams& p, DType dtype, const LaunchContext& launch) = nullptr;
+};
+// The one for compute capability `major`.x and a head size, ready to be launched:
+// attention_prefill_sm90_kernel (9.x, head sizes 64 and 128), otherwise attention_prefill_kernel.
+PrefillKernel prefill_kernel(int major, int dim);
+// What this build has for 9.0; nothing for other head sizes or where the driver is too old.
+std::optional<PrefillKernel> prefill_sm90_kernel(int dim);
 
-// On compute capability 9.0, head sizes 64 and 128: attention_prefill_sm90_kernel, blocks of 128
-// queries. False where this build or the driver lacks it.
-bool attention_prefill_sm90_serves(int dim);
-void launch_attention_prefill_sm90(const PrefillParams& p, DType dtype,
-                                   const LaunchContext& launch);
-void prepare_attention_prefill_sm90();
+// Queries and outputs once, and the visible keys and values once for each block of queries.
+Bytes attention_prefill_bytes(const PrefillParams& p, int queries);
 
 }  // namespace kvtoll::cuda

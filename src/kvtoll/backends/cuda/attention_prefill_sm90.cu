@@ -325,21 +325,20 @@ void allow() {
   allow_shared(attention_prefill_sm90_kernel<__nv_bfloat16, kDim>, Tiles<kDim>::kBytes);
 }
 
-}  // namespace
-
-bool attention_prefill_sm90_serves(int dim) { return (dim == 64 || dim == 128) && encode_tiled(); }
-
-void launch_attention_prefill_sm90(const PrefillParams& p, DType dtype,
-                                   const LaunchContext& launch) {
+void launch_prefill(const PrefillParams& p, DType dtype, const LaunchContext& launch) {
   if (p.dim == 64)
     launch_type<64>(p, dtype, launch);
   else
     launch_type<128>(p, dtype, launch);
 }
 
-void prepare_attention_prefill_sm90() {
+}  // namespace
+
+std::optional<PrefillKernel> prefill_sm90_kernel(int dim) {
+  if ((dim != 64 && dim != 128) || !encode_tiled()) return std::nullopt;
   allow<64>();
   allow<128>();
+  return PrefillKernel{"attention_prefill_sm90_kernel", kQueries, launch_prefill};
 }
 
 }  // namespace kvtoll::cuda

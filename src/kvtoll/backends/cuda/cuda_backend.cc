@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kvtoll/backends/cuda/attention_prefill.h"
 #include "kvtoll/backends/cuda/gemv.h"
 #include "kvtoll/backends/cuda/make_cuda.h"
 #include "kvtoll/backends/cuda/tuning/attention_shape.h"
@@ -76,9 +75,7 @@ Result<void> CudaBackend::load() {
                       "H100, H200 and their like); use --backend cpu",
                       device_.name, max_shared_ >> 10, kNeeded >> 10);
   prepare_attention(c.head_dim);
-  prepare_attention_prefill();
-  prefill_sm90_ = device_.major == 9 && attention_prefill_sm90_serves(c.head_dim);
-  if (prefill_sm90_) prepare_attention_prefill_sm90();
+  prefill_ = prefill_kernel(device_.major, c.head_dim);
   KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
   KVTOLL_TRY(blas_memory_, memory_.allocate(Bytes(Cublas::kWorkspace), MemoryTag::kWorkspace));
   KVTOLL_TRY(blas_, Cublas::open(stream_.get(), blas_memory_.get(), Cublas::kWorkspace));
@@ -87,7 +84,7 @@ Result<void> CudaBackend::load() {
 
 BackendInfo CudaBackend::info() const {
   BackendInfo info{.name = "cuda", .device = device_.name, .peak_gb_s = device_.peak_gb_s};
-  info.attention_kernels = {"attention_decode_kernel", std::string(prefill_kernel())};
+  info.attention_kernels = {"attention_decode_kernel", std::string(prefill_.name)};
   if (!in_place()) info.attention_kernels.push_back("kv_concat_kernel");
   return info;
 }

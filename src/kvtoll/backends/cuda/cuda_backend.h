@@ -15,6 +15,7 @@
 #include "kvtoll/backends/backend.h"
 #include "kvtoll/backends/cuda/activations.h"
 #include "kvtoll/backends/cuda/attention_decode.h"
+#include "kvtoll/backends/cuda/attention_prefill.h"
 #include "kvtoll/backends/cuda/cublas.h"
 #include "kvtoll/backends/cuda/kv_memory.h"
 #include "kvtoll/backends/cuda/op_log.h"
@@ -95,10 +96,6 @@ class CudaBackend final : public Backend {
   Result<void> prompt_store(const Prompt& prompt, int layer, bool back);
   void lm_head_rows(const float* x, int rows, int first_logit_row);
 
-  std::string_view prefill_kernel() const {
-    return prefill_sm90_ ? "attention_prefill_sm90_kernel" : "attention_prefill_kernel";
-  }
-
   // stores.cc
   KvRun kv_run(int layer);
   Result<KvDeviceLayout> layout_of(const TensorMemory& tensor, int64_t tokens) const;
@@ -155,8 +152,8 @@ class CudaBackend final : public Backend {
   std::shared_ptr<const Checkpoint> checkpoint_;
   BackendOptions options_;
   DeviceInfo device_;
-  int max_shared_ = 0;         // bytes of shared memory a block may have
-  bool prefill_sm90_ = false;  // which kernel a prompt's attention is
+  int max_shared_ = 0;  // bytes of shared memory a block may have
+  PrefillKernel prefill_;
   DeviceMemory memory_;
   Stream stream_;
   Weights weights_;

@@ -88,10 +88,8 @@ void CudaBackend::prompt_attention(const Prompt& prompt, int layer, int offset, 
   p.dim = c.head_dim;
   p.rows = rows;
   p.first = static_cast<int>(prompt.position) + offset;
-  log_.run({prefill_kernel(), {attention_prefill_bytes(p)}, layer}, [&] {
-    const auto launch = prefill_sm90_ ? launch_attention_prefill_sm90 : launch_attention_prefill;
-    launch(p, options_.cache, launch_context());
-  });
+  log_.run({prefill_.name, {attention_prefill_bytes(p, prefill_.queries)}, layer},
+           [&] { prefill_.launch(p, options_.cache, launch_context()); });
 }
 
 // The layer after attention, for one chunk.
