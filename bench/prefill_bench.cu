@@ -109,8 +109,9 @@ void write_record(const Options& o, const DeviceInfo& device, const std::vector<
                "%d, \"kv_heads\": %d, "
                "\"head_dim\": %d, \"rows\": %d,\n  \"points\": [",
                o.command.c_str(), std::string(build_info().git_revision).c_str(),
-               build_info().git_dirty ? "true" : "false", device.name.c_str(), o.kernel.c_str(),
-               o.heads, o.kv_heads, o.dim, o.rows);
+               build_info().git_dirty ? "true" : "false", device.name.c_str(),
+               std::string(prefill_kernel(o.capability, o.dim).name).c_str(), o.heads, o.kv_heads,
+               o.dim, o.rows);
   for (size_t i = 0; i < points.size(); ++i)
     std::fprintf(f, "%s\n    {\"depth\": %d, \"time_us\": %.2f, \"tflops\": %.2f}", i ? "," : "",
                  points[i].depth, points[i].us, points[i].tflops);
