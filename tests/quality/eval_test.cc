@@ -111,6 +111,22 @@ TEST(RunEval, AShapeThatTheFormatRefusesIsUnsupported) {
   EXPECT_NE(summary->record.reason.find("axis=0"), std::string::npos) << summary->record.reason;
 }
 
+// A refusal while answers are on their way is a result, too: it stands, and nothing is left over.
+TEST(RunEval, ARefusalIsNotAskedAgain) {
+  const kvtoll::testing::TemporaryFolder folder;
+  EvalConfig config = scribe("arith", folder.path());
+  config.kv = "int4-quanto:axis=-1";
+  config.limit = 2;
+  const auto refused = run_eval(config, {});
+  ASSERT_TRUE(refused) << refused.error().message;
+  EXPECT_EQ(refused->record.status, "unsupported");
+  const auto again = run_eval(config, {});
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->was_finished);
+  EXPECT_EQ(again->record.reason, refused->record.reason);
+  EXPECT_TRUE(validate_eval_folder(folder.path() / "accuracy").problems.empty());
+}
+
 TEST(RunEval, FormatsThatShareAModelAnswerAsIfAlone) {
   const kvtoll::testing::TemporaryFolder together, alone;
   EvalModel model;

@@ -81,23 +81,29 @@ class Sequence {
   Generation generation_;
 };
 
-// The next token of every running sequence; samplers of a batch share the threads.
+// What the samplers of a batch share from step to step.
+struct SamplingRoom {
+  std::optional<ThreadPool> pool;
+  std::vector<std::vector<float>> rows;  // [slots][vocab]: a backend may lend one row at a time
+};
+
+// The next token of every running sequence.
 std::vector<int32_t> next_tokens(Backend& backend, std::vector<Sequence>& running,
-                                 std::optional<ThreadPool>& pool) {
+                                 SamplingRoom& room) {
   if (running.front().greedy()) {
     const auto tokens = backend.next_tokens();
     return {tokens.begin(), tokens.end()};
   }
-  if (!pool) pool.emplace(std::min(physical_cores(), backend.slots()));
-  std::vector<std::vector<float>> rows;  // copies: a backend may lend one row at a time
+  if (!room.pool) room.pool.emplace(std::min(physical_cores(), backend.slots()));
+  room.rows.resize(std::max(room.rows.size(), running.size()));
   for (size_t i = 0; i < running.size(); ++i) {
     const auto row = backend.logits(static_cast<int>(i));
-    rows.emplace_back(row.begin(), row.end());
+    room.rows[i].assign(row.begin(), row.end());
   }
   std::vector<int32_t> tokens(running.size());
-  pool->for_each(static_cast<int64_t>(running.size()), [&](int, int64_t i) {
+  room.pool->for_each(static_cast<int64_t>(running.size()), [&](int, int64_t i) {
     const auto at = static_cast<size_t>(i);
-    tokens[at] = running[at].choose(rows[at]);
+    tokens[at] = running[at].choose(room.rows[at]);
   });
   return tokens;
 }
@@ -185,7 +191,7 @@ Result<void> Session::generate_queue(
   for (int slot = backend_.slots() - 1; slot >= 0; --slot) free.push_back(slot);
   std::vector<std::span<const int32_t>> held(static_cast<size_t>(backend_.slots()));
   std::vector<Sequence> running;
-  std::optional<ThreadPool> sampling_pool;
+  SamplingRoom sampling;
   size_t next = 0, finished = 0;
   bool wanted = true;
   const auto finish = [&](const Sequence& sequence) {
@@ -212,7 +218,7 @@ Result<void> Session::generate_queue(
     std::vector<SlotTokens> step;
     for (const Sequence& sequence : running) step.push_back(sequence.next(backend_));
     KVTOLL_TRY_VOID(run_step(backend_, {.slots = step}));
-    const std::vector<int32_t> tokens = next_tokens(backend_, running, sampling_pool);
+    const std::vector<int32_t> tokens = next_tokens(backend_, running, sampling);
     std::vector<Sequence> still;
     for (size_t i = 0; i < running.size(); ++i) {
       if (running[i].advance(backend_, static_cast<int>(i), tokens[i])) {

@@ -65,6 +65,14 @@ class Runner {
     return text_hash(text);
   }
 
+  // Nothing is left to do: all answers are there, the format refuses, or as many sequences at once
+  // did not fit before.
+  bool is_result(const EvalRecord& old) const {
+    if (old.status == "unsupported") return true;
+    if (old.status == "oom") return config_field(old, "batch") == std::to_string(config_.batch);
+    return old.status == "ok" && old.answers.size() == list_.asks.size();
+  }
+
   // Answers of earlier runs. True if nothing is left to do.
   Result<bool> take_over() {
     EvalRecord& record = summary_.record;
@@ -76,7 +84,7 @@ class Runner {
     for (const Ask& ask : list_.asks) wanted.insert({ask.answer.id, ask.answer.sample});
     if (std::filesystem::exists(summary_.file)) {
       KVTOLL_TRY(EvalRecord old, read_eval_record(summary_.file));
-      if (old.status == "ok" && old.ids == list_.ids && old.answers.size() == wanted.size()) {
+      if (old.ids == list_.ids && is_result(old)) {
         record = std::move(old);
         summary_.was_finished = true;
         return true;
@@ -249,7 +257,7 @@ class Runner {
     record.status = status;
     record.reason = reason;
     KVTOLL_TRY_VOID(write_file_atomic(summary_.file, eval_record_text(record)));
-    if (status == "ok") std::filesystem::remove(partial_);
+    if (status != "oom") std::filesystem::remove(partial_);  // fewer at once may go on from it
     return std::move(summary_);
   }
 
