@@ -27,7 +27,8 @@ bool split_digit(Token& token, Token& first) {
   if (digits.size() < 2) return false;
   first = token;
   first.value = Rational(digits[0] - '0');
-  token.value = Rational(Integer(digits.substr(1)));
+  // The rest by value: as text, "08" would be read in base eight.
+  token.value -= first.value * Rational(pow(Integer(10), static_cast<unsigned>(digits.size() - 1)));
   token.space_before = false;
   return true;
 }
