@@ -42,6 +42,31 @@ class RunCommand : public ::testing::Test {
   kvtoll::testing::TemporaryFolder folder_;
 };
 
+// Several formats in one evaluation, graded again, validated, compared in fidelity.
+TEST_F(RunCommand, EvaluatesAListOfFormats) {
+  const std::string eval =
+      "eval facts --backend cpu --kv fp16,int4-quanto:group=32,axis=0 "
+      "--limit 3 --quiet --model " KVTOLL_SOURCE_DIR
+      "/models/scribe "
+      "--results " +
+      results();
+  const Output asked = run(eval);
+  EXPECT_EQ(asked.status, 0) << asked.text;
+  EXPECT_THAT(asked.text, HasSubstr("kv=fp16 "));
+  EXPECT_THAT(asked.text, HasSubstr("kv=int4-quanto:group=32,axis=0 "));
+  EXPECT_THAT(asked.text, HasSubstr("against fp16"));
+  EXPECT_EQ(run(eval + " --regrade").status, 0);
+  EXPECT_THAT(run("validate " + results()).text, HasSubstr("2 evaluations, 0 studies, 0 problems"));
+  EXPECT_EQ(run("eval facts --kv fp16,int5-none --model x").status, 2);  // before anything is asked
+  EXPECT_EQ(run("eval facts --kv , --model x").status, 2);
+  const Output fidelity =
+      run("fidelity --backend cpu --kv fp16 --task facts --quiet --model " KVTOLL_SOURCE_DIR
+          "/models/scribe --results " +
+          results());
+  EXPECT_EQ(fidelity.status, 2);
+  EXPECT_THAT(fidelity.text, HasSubstr("--prefill quantized"));
+}
+
 TEST_F(RunCommand, MeasuresReportsComparesAndValidates) {
   const Output first = run(tiny());
   ASSERT_EQ(first.status, 0) << first.text;
