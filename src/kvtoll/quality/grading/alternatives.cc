@@ -40,12 +40,15 @@ bool capital(const Expr& e) {
   return e.is(ExprKind::kVariable) && !e.text.empty() && e.text[0] >= 'A' && e.text[0] <= 'Z';
 }
 
-// A name that stands for the answer: x, \theta, AB, f(x), "Area".
+// A name that stands for the answer: x, \theta, AB, f(x), (x, y), "Area".
 bool is_label(const Expr& e, std::string& label) {
   label = to_string(e);
   if (e.is(ExprKind::kVariable) || e.is(ExprKind::kText)) return true;
   if (e.is(ExprKind::kConstant)) return e.text != "pi";
   if (e.is(ExprKind::kFunction)) return e.text == "abs" || e.text == "det";
+  if (e.is(ExprKind::kTuple))
+    return std::all_of(e.args.begin(), e.args.end(),
+                       [](const Expr& arg) { return arg.is(ExprKind::kVariable); });
   if (!e.is(ExprKind::kMultiply)) return false;
   // f(x), f^{-1}(x)
   const bool inverse = e.args[0].is(ExprKind::kPower) && e.args[0].args[1].is(ExprKind::kNumber) &&

@@ -113,7 +113,8 @@ std::string prepare_latex(std::string_view answer) {
   while (text.ends_with('.') || text.ends_with(';') || text.ends_with("\\"))
     text = trim(text.substr(0, text.size() - 1));
   text = unwrap_all(text);
-  while (text.ends_with('.') || text.ends_with(',')) text = trim(text.substr(0, text.size() - 1));
+  while (text.ends_with('.') || text.ends_with(',') || text.ends_with("\\"))
+    text = trim(text.substr(0, text.size() - 1));  // "\,." too
   std::string prepared(text);
   drop_math_switches(prepared);
   return prepared;

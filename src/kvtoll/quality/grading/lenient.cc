@@ -333,6 +333,7 @@ std::string squeezed(std::string_view answer) {
 
 bool is_wordy(const Result<Expr>& tree, std::string_view source) {
   if (tree && tree->is(ExprKind::kText)) return true;
+  if (source.size() == 2 && is_letter(source[0]) && source[1] == ')') return true;  // "A)"
   return source.find("\\text") != source.npos || source.find("\\mbox") != source.npos;
 }
 
