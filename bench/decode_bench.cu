@@ -46,7 +46,7 @@ class ByteCounter final : public trace::Sink {
 struct Point {
   int context;
   double step_ms, best_ms, tok_s, gb_s, prefill_ms;
-  uint32_t token_hash;  // of all tokens: equal where the same was computed
+  uint32_t token_hash;  // of all tokens; random weights repeat themselves, so equal says little
 };
 
 std::vector<int> parse_list(const char* text) {
