@@ -36,6 +36,17 @@ TEST(Request, OptionsAloneMeanWhatTheySay) {
             "m.int4-quanto%3Agroup=32,axis=-1.n16.r16.b2.cpu.json");
 }
 
+TEST(Request, AModelAloneIsMeasuredInTheUsualFormats) {
+  RunRequest request;
+  request.backend = "cpu";
+  request.models = {"m=synthetic:tiny-llama"};
+  const auto run = prepare_run(request);
+  ASSERT_TRUE(run) << run.error().message;
+  ASSERT_EQ(run->blocks.size(), 1u);
+  ASSERT_EQ(run->blocks[0].formats.size(), 3u);
+  EXPECT_EQ(run->blocks[0].formats[1].file(), "m.int8-hqq.n256.r128.cpu.json");
+}
+
 TEST(Request, WithoutAnythingItIsTheDemo) {
   RunRequest request;
   request.backend = "cpu";

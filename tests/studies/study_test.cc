@@ -76,13 +76,34 @@ TEST(Study, KvListsSplitOutsideSpecificationsOnly) {
   EXPECT_THAT(split_kv_list("a@0,2-5,-1=b, c,"), ElementsAre("a@0,2-5,-1=b", "c"));
 }
 
-TEST(Study, ModelOptionReplacesTheSource) {
+TEST(Study, AKnownModelGetsAnotherSource) {
   auto study = parse_study(kGood, "s", "s.toml");
-  EXPECT_TRUE(study->set_model("m=/a/b=c"));
+  EXPECT_TRUE(study->set_models({"m=/a/b=c"}));
   EXPECT_EQ(study->models[0].source, "/a/b=c");
-  EXPECT_TRUE(study->set_model("synthetic:tiny:seed=2"));
-  EXPECT_EQ(study->models[0].source, "synthetic:tiny:seed=2");
-  EXPECT_THAT(study->set_model("n=/a").error().message, HasSubstr("no model \"n\""));
+  auto demo = load_study("demo");
+  EXPECT_TRUE(demo->set_models({"scribe=/x"}));
+  EXPECT_THAT(demo->models, ElementsAre(StudyModel{"scribe", "/x"},
+                                        StudyModel{"scribe-outlier", "models/scribe-outlier"}));
+  EXPECT_THAT(demo->set_models({"scribe=/x", "qwen=/a"}).error().message,
+              HasSubstr("no model \"qwen\""));
+  EXPECT_THAT(demo->set_models({"scribes=/x"}).error().message, HasSubstr("did you mean"));
+}
+
+TEST(Study, UnknownModelsTakeTheStudysPlaces) {
+  auto study = parse_study(kGood, "s", "s.toml");
+  EXPECT_TRUE(study->set_models({"synthetic:tiny:seed=2"}));
+  EXPECT_THAT(study->models, ElementsAre(StudyModel{"tiny", "synthetic:tiny:seed=2"}));
+  auto core = load_study("core");
+  EXPECT_TRUE(core->set_models({"q=/a"}));
+  EXPECT_THAT(core->models, ElementsAre(StudyModel{"q", "/a"}));
+  for (const MatrixPart& part : core->matrix)
+    if (!part.models.empty()) EXPECT_THAT(part.models, ElementsAre("q"));
+  auto two = load_study("core");
+  const std::string swept = two->matrix[1].models.at(0);
+  const bool second = two->models[1].name == swept;
+  EXPECT_TRUE(two->set_models({"a=/a", "b=/b"}));
+  EXPECT_THAT(two->matrix[1].models, ElementsAre(second ? "b" : "a"));
+  EXPECT_THAT(two->set_models({"u=/1", "v=/2", "w=/3"}).error().message, HasSubstr("2 models"));
 }
 
 TEST(Study, OptionsAloneMakeAStudy) {

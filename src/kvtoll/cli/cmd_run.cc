@@ -89,10 +89,14 @@ ExitCode run(RunArguments& arguments) {
 
 void add_selection(CLI::App& app, RunArguments& a) {
   studies::RunRequest& r = a.request;
-  app.add_option("study", r.study, "a TOML file or a built-in name (default: demo)");
-  app.add_option("--model", r.models, "NAME=PATH_OR_SPEC; replaces the study's model of that name");
-  app.add_option("--kv", a.kv, "KV formats, without a study");
-  app.add_option("--new-tokens", r.new_tokens, "output lengths, without a study");
+  app.add_option(
+      "study", r.study,
+      "a TOML file or a built-in name (default: demo; with --model: what the lists below say)");
+  app.add_option(
+      "--model", r.models,
+      "NAME=PATH_OR_SPEC; in the place of the study's model of that name, or of all of them");
+  app.add_option("--kv", a.kv, "KV formats, without a study (fp16,int8-hqq,int4-quanto)");
+  app.add_option("--new-tokens", r.new_tokens, "output lengths, without a study (256)");
   app.add_option("--residual", r.residual, "residual lengths, without a study (128)");
   app.add_option("--batch", r.batch, "batch sizes, without a study (1)");
   app.add_option("--prompt-tokens", r.prompt_tokens, "prompt lengths, without a study (128)");

@@ -54,9 +54,9 @@ Result<void> words(std::string_view option, const std::string& list,
 
 Result<Study> study_of(const RunRequest& r) {
   const bool lists = !(r.kv + r.new_tokens + r.residual + r.batch + r.prompt_tokens).empty();
-  if (!lists) {
+  if (!lists && (!r.study.empty() || r.models.empty())) {
     KVTOLL_TRY(Study study, load_study(r.study.empty() ? "demo" : r.study));
-    for (const std::string& model : r.models) KVTOLL_TRY_VOID(study.set_model(model));
+    if (!r.models.empty()) KVTOLL_TRY_VOID(study.set_models(r.models));
     return study;
   }
   if (!r.study.empty())
@@ -64,8 +64,9 @@ Result<Study> study_of(const RunRequest& r) {
         "--kv, --new-tokens, --residual, --batch and --prompt-tokens describe a run without a "
         "study; the study {} has its own (--only picks from it)",
         r.study);
-  MatrixPart part;
-  part.kv = split_kv_list(r.kv);
+  KVTOLL_TRY(const Study smoke, load_study("smoke"));  // what is not said
+  MatrixPart part = smoke.matrix.front();
+  if (!r.kv.empty()) part.kv = split_kv_list(r.kv);
   KVTOLL_TRY_VOID(numbers("new-tokens", r.new_tokens, 2, part.new_tokens));
   KVTOLL_TRY_VOID(numbers("residual", r.residual, 0, part.residual));
   KVTOLL_TRY_VOID(numbers("batch", r.batch, 1, part.batch));

@@ -14,12 +14,13 @@
 namespace kvtoll::studies {
 
 struct RunRequest {
-  std::string study;                // empty: demo, or what the lists below say
+  std::string study;  // empty: what the lists below say; without them and models: demo
   std::vector<std::string> models;  // NAME=SOURCE
   std::string results = "kvtoll-results";
   std::string backend = "auto";
-  std::string attention, launch;                               // lists; empty: the default
-  std::string kv, new_tokens, residual, batch, prompt_tokens;  // lists, without a study only
+  std::string attention, launch;  // lists; empty: the default
+  std::string kv, new_tokens, residual, batch,
+      prompt_tokens;  // lists, without a study only; empty: smoke's
   std::string dtype = "fp16", prefill = "exact";
   int threads = 0;
   std::string only, order, shard, devices;

@@ -44,6 +44,25 @@ std::string name_of_source(std::string_view source) {
   return path.extension() == ".gguf" ? path.stem().string() : path.filename().string();
 }
 
+// NAME=SOURCE or SOURCE, which then gives the name.
+Result<std::vector<StudyModel>> models_of(const std::vector<std::string>& options) {
+  std::vector<StudyModel> models;
+  for (const std::string& option : options) {
+    const size_t equals = option.find('=');
+    // A '=' behind a ':' or '/' belongs to the source ("synthetic:tiny:seed=2").
+    const bool named = equals != option.npos && option.find_first_of(":/") > equals;
+    StudyModel model;
+    model.source = named ? option.substr(equals + 1) : option;
+    model.name = named ? option.substr(0, equals) : name_of_source(option);
+    if (model.name.empty() || model.source.empty())
+      return usage_error("--model {}: write NAME=PATH", option);
+    if (std::ranges::count(models, model.name, &StudyModel::name) > 0)
+      return usage_error("--model: two models are named \"{}\"; write NAME=PATH", model.name);
+    models.push_back(std::move(model));
+  }
+  return models;
+}
+
 }  // namespace
 
 std::vector<std::string> split_kv_list(std::string_view list) {
@@ -60,28 +79,39 @@ std::vector<std::string> split_kv_list(std::string_view list) {
   return specs;
 }
 
-Result<void> Study::set_model(std::string_view option) {
-  const size_t equals = option.find('=');
-  // A '=' behind a ':' or '/' belongs to the source ("synthetic:tiny:seed=2").
-  const bool named = equals != option.npos && option.find_first_of(":/") > equals;
-  if (!named) {
-    if (models.size() != 1)
-      return usage_error("--model {}: the study {} has {} models; write --model NAME={}", option,
-                         name, models.size(), option);
-    models[0].source = option;
-    return {};
-  }
-  const std::string_view wanted = option.substr(0, equals);
+Result<void> Study::set_models(const std::vector<std::string>& options) {
+  KVTOLL_TRY(std::vector<StudyModel> given, models_of(options));
   std::vector<std::string_view> known;
-  for (StudyModel& model : models) {
-    if (model.name == wanted) {
-      model.source = option.substr(equals + 1);
-      return {};
+  for (const StudyModel& model : models) known.push_back(model.name);
+  const StudyModel* unknown = nullptr;
+  bool replaced = false;
+  for (const StudyModel& model : given) {
+    const auto mine = std::ranges::find(models, model.name, &StudyModel::name);
+    if (mine == models.end()) {
+      unknown = &model;
+      continue;
     }
-    known.push_back(model.name);
+    mine->source = model.source;
+    replaced = true;
   }
-  return usage_error("--model {}: the study {} has no model \"{}\"{}", option, name, wanted,
-                     suggestion(wanted, known));
+  if (!unknown) return {};
+  if (replaced || !nearest(unknown->name, known).empty())
+    return usage_error("--model {}={}: the study {} has no model \"{}\"{}", unknown->name,
+                       unknown->source, name, unknown->name, suggestion(unknown->name, known));
+  if (given.size() > models.size())
+    return usage_error("--model: the study {} has {} models, not {}", name, models.size(),
+                       given.size());
+  const auto cast = [&](std::vector<std::string>& names) {
+    for (std::string& n : names) {
+      const auto role = std::ranges::find(models, n, &StudyModel::name) - models.begin();
+      n = given[std::min(static_cast<size_t>(role), given.size() - 1)].name;
+    }
+    names.erase(std::ranges::unique(names).begin(), names.end());
+  };
+  for (MatrixPart& part : matrix) cast(part.models);
+  for (EvalPart& part : evals) cast(part.models);
+  models = std::move(given);
+  return {};
 }
 
 Result<Study> load_study(const std::string& name_or_path) {
@@ -110,19 +140,7 @@ Result<Study> study_from_options(const std::vector<std::string>& models, MatrixP
   Study study;
   study.name = "command-line";
   study.title = "From the command line";
-  for (const std::string& option : models) {
-    const size_t equals = option.find('=');
-    const bool named = equals != option.npos && option.find_first_of(":/") > equals;
-    StudyModel model;
-    model.source = named ? option.substr(equals + 1) : option;
-    model.name = named ? option.substr(0, equals) : name_of_source(option);
-    if (model.name.empty() || model.source.empty())
-      return usage_error("--model {}: write NAME=PATH", option);
-    for (const StudyModel& other : study.models)
-      if (other.name == model.name)
-        return usage_error("--model: two models are named \"{}\"; write NAME=PATH", model.name);
-    study.models.push_back(std::move(model));
-  }
+  KVTOLL_TRY(study.models, models_of(models));
   for (const std::string& kv : part.kv) KVTOLL_TRY_VOID(KvPolicy::parse(kv).map([](auto&&) {}));
   study.matrix.push_back(std::move(part));
   return study;

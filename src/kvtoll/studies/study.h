@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A study: which models, KV formats and lengths are compared, and how. It comes from a TOML file, a
 // built-in name or options alone. Example:
-//   KVTOLL_TRY(Study study, load_study("core"));  study.set_model("qwen", "/models/qwen");
+//   KVTOLL_TRY(Study study, load_study("core"));  study.set_models({"qwen=/models/qwen"});
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ namespace kvtoll::studies {
 struct StudyModel {
   std::string name;    // stands in file names
   std::string source;  // path, hub id, .gguf or synthetic: specification
+  bool operator==(const StudyModel&) const = default;
 };
 
 enum class Order : uint8_t { kInterleaved, kSequential };
@@ -61,9 +62,12 @@ struct Study {
   // Accuracy records that ship with the project, shown beside this study's own; empty: none.
   std::string reference;
 
-  // --model NAME=SOURCE replaces the source of a model of the study; SOURCE alone is allowed when
-  // the study has one model. Errors: kUsage when the study has no model of that name.
-  Result<void> set_model(std::string_view option);
+  // Each NAME=SOURCE (or SOURCE alone) replaces the source of the study's model of that name.
+  // Models of which the study knows none take the places of its own, the last one also of those
+  // left over
+  // (`kvtoll run core --model m=PATH`). Errors: kUsage for a mixture, for a name that is nearly one
+  // of the study's, and for more models than it has.
+  Result<void> set_models(const std::vector<std::string>& options);
 };
 
 // A file that ends in .toml or has a folder in its name, otherwise a built-in name. Errors: kUsage
