@@ -16,7 +16,8 @@ using ::testing::HasSubstr;
 const std::string kCheckpoints = KVTOLL_TEST_DATA "/checkpoints/";
 
 TEST(Summary, SizesOfAPublishedModel) {
-  const ModelConfig& c = open_checkpoint("synthetic:qwen2.5-7b").value()->config();
+  const auto checkpoint = open_checkpoint("synthetic:qwen2.5-7b").value();
+  const ModelConfig& c = checkpoint->config();
   EXPECT_EQ(parameter_count(c), 7615616512);
   EXPECT_EQ(weight_bytes(c, DType::kF16).value, 2 * 7615616512);
   EXPECT_EQ(kv_bytes_per_token(c, DType::kF16).value, 57344);  // 2 x 28 x 4 x 128 x 2
