@@ -8,12 +8,15 @@
 #include <cmath>
 
 #include "kvtoll/backends/backend.h"
-#include "kvtoll/device/device_info.h"
 #include "kvtoll/engine/step.h"
+#include "support/gpu_test.h"
 #include "support/random_checkpoint.h"
+#include "support/small_backend.h"
 
 namespace kvtoll {
 namespace {
+
+using test::relative_error;
 
 struct Case {
   const char* name;
@@ -108,24 +111,7 @@ std::unique_ptr<Backend> open(const char* name, const Case& c, bool on_device) {
   return reserved ? std::move(*backend) : nullptr;
 }
 
-// Largest difference over the largest magnitude.
-double relative_error(std::span<const float> got, std::span<const float> expected) {
-  double worst = 0.0, largest = 0.0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    worst = std::max(worst, std::abs(double(got[i]) - expected[i]));
-    largest = std::max(largest, std::abs(double(expected[i])));
-    if (!std::isfinite(got[i])) return 1e9;
-  }
-  return worst / largest;
-}
-
-class CudaDecode : public testing::TestWithParam<Case> {
- protected:
-  void SetUp() override {
-    const DeviceInfo device = device_info(0);
-    if (!device.available) GTEST_SKIP() << device.reason;
-  }
-};
+class CudaDecode : public test::GpuTest, public testing::WithParamInterface<Case> {};
 
 // Rounding budget: activations between products are rounded to the weights' dtype (2^-11 or 2^-8
 // relative, each), accumulated over two layers of random weights; sums are fp32 on both sides.

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "kvtoll/backends/backend.h"
-#include "kvtoll/device/device_info.h"
 #include "kvtoll/engine/session.h"
 #include "kvtoll/engine/step.h"
+#include "support/gpu_test.h"
 #include "support/random_checkpoint.h"
 #include "support/small_backend.h"
 
@@ -22,12 +22,8 @@ using test::open_backend;
 using test::relative_error;
 using test::small_config;
 
-class CudaDecoded : public testing::Test {
+class CudaDecoded : public test::GpuTest {
  protected:
-  void SetUp() override {
-    const DeviceInfo device = device_info(0);
-    if (!device.available) GTEST_SKIP() << device.reason;
-  }
   std::shared_ptr<const Checkpoint> checkpoint_ =
       std::make_shared<test::RandomCheckpoint>(small_config(), 9, true);
 };

@@ -12,6 +12,7 @@
 #include "kvtoll/backends/backend.h"
 #include "kvtoll/device/device_info.h"
 #include "kvtoll/engine/step.h"
+#include "support/gpu_test.h"
 #include "support/random_checkpoint.h"
 #include "support/small_backend.h"
 
@@ -23,12 +24,8 @@ using test::open_backend;
 using test::relative_error;
 using test::small_config;
 
-class CudaGpu : public testing::Test {
+class CudaGpu : public test::GpuTest {
  protected:
-  void SetUp() override {
-    const DeviceInfo device = device_info(0);
-    if (!device.available) GTEST_SKIP() << device.reason;
-  }
   Bytes driver_free_;
 };
 

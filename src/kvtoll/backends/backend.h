@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kvtoll/cache/schedule.h"
@@ -26,6 +27,19 @@ enum class Attention : uint8_t {
   kFused
 };  // materialize: Hugging Face's work, kernel by kernel
 enum class Launch : uint8_t { kEager, kGraph };
+// The words of command lines, studies and records; other words are materialize and eager.
+constexpr std::string_view attention_name(Attention attention) {
+  return attention == Attention::kFused ? "fused" : "materialize";
+}
+constexpr Attention attention_of(std::string_view word) {
+  return word == "fused" ? Attention::kFused : Attention::kMaterialize;
+}
+constexpr std::string_view launch_name(Launch launch) {
+  return launch == Launch::kGraph ? "graph" : "eager";
+}
+constexpr Launch launch_of(std::string_view word) {
+  return word == "graph" ? Launch::kGraph : Launch::kEager;
+}
 // Exact: the prompt's own attention reads exact keys and values (Hugging Face). Quantized: the
 // prompt's keys and values are stored first, and its attention reads back what was stored.
 enum class Prefill : uint8_t { kExact, kQuantized };

@@ -8,17 +8,11 @@ namespace kvtoll::cli {
 
 void add_path_options(CLI::App& app, PathWish& path) {
   app.add_option_function<std::string>(
-         "--attention",
-         [&path](const std::string& word) {
-           path.attention = word == "fused" ? Attention::kFused : Attention::kMaterialize;
-         },
+         "--attention", [&path](const std::string& word) { path.attention = attention_of(word); },
          "default: the backend's quickest; materialize on CUDA: Hugging Face's own work")
       ->check(CLI::IsMember({"materialize", "fused"}));
-  app.add_option_function<std::string>("--launch",
-                                       [&path](const std::string& word) {
-                                         path.launch =
-                                             word == "graph" ? Launch::kGraph : Launch::kEager;
-                                       })
+  app.add_option_function<std::string>(
+         "--launch", [&path](const std::string& word) { path.launch = launch_of(word); })
       ->check(CLI::IsMember({"eager", "graph"}));
 }
 

@@ -17,13 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string first_line(const fs::path& file) {
-  std::ifstream in(file);
-  std::string line;
-  std::getline(in, line);
-  return line;
-}
-
 Bytes meminfo(const fs::path& root, std::string_view key) {
   const std::string kib = proc_value(root / "proc/meminfo", key);
   return Bytes(std::strtoll(kib.c_str(), nullptr, 10) * 1024);
@@ -42,6 +35,13 @@ void lower(std::optional<double>& limit, std::optional<double> other) {
 }
 
 }  // namespace
+
+std::string first_line(const fs::path& file) {
+  std::ifstream in(file);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
 
 std::string proc_value(const fs::path& file, std::string_view key) {
   std::ifstream in(file);

@@ -15,6 +15,8 @@
 
 namespace kvtoll {
 
+std::string first_line(const std::filesystem::path& file);  // empty when it cannot be read
+
 // The value of the first line "key : value" of a /proc file; empty when there is none.
 std::string proc_value(const std::filesystem::path& file, std::string_view key);
 

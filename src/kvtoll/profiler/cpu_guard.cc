@@ -4,21 +4,17 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
+
+#include "kvtoll/core/host.h"
 
 namespace kvtoll::profiler {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
 
 // Ticks of all CPUs since boot: everything, and what the hypervisor gave to others (proc(5)).
 struct Ticks {
@@ -108,12 +104,7 @@ class CpuGuard : public MachineGuard {
 
  private:
   int64_t tracer_pid() const {
-    std::ifstream file(root_ / "proc/self/status");
-    std::string word;
-    int64_t pid = 0;
-    while (file >> word)
-      if (word == "TracerPid:" && file >> pid) return pid;
-    return 0;
+    return std::strtoll(proc_value(root_ / "proc/self/status", "TracerPid").c_str(), nullptr, 10);
   }
 
   fs::path root_;

@@ -147,8 +147,8 @@ void describe(const EvalConfig& c, const BackendInfo& info, DType dtype, const s
             {"top_p", c.sampling.top_p},
             {"seed", c.sampling.seed},
             {"backend", info.name},
-            {"attention", c.options.attention == Attention::kFused ? "fused" : "materialize"},
-            {"launch", c.options.launch == Launch::kGraph ? "graph" : "eager"},
+            {"attention", attention_name(c.options.attention)},
+            {"launch", launch_name(c.options.launch)},
             {"dtype", dtype_name(dtype)},
             {"attention_kernels", info.attention_kernels}},
            -1);

@@ -74,18 +74,13 @@ Result<std::vector<EvalJob>> expand_evals(const Study& study, const PathChoice& 
   std::set<std::string> seen;
   for (const EvalPart& part : study.evals)
     for (const StudyModel& model : study.models) {
-      const bool wanted =
-          part.models.empty() || std::ranges::find(part.models, model.name) != part.models.end();
-      if (!wanted) continue;
+      if (!concerns(part.models, model)) continue;
       for (const std::string& kv : part.kv)
         for (const std::string& attention : path.attention)
           for (const std::string& launch : path.launch) {
             EvalConfig config = config_of(part, model, kv, options);
-            if (path.attention_named)
-              config.path.attention =
-                  attention == "fused" ? Attention::kFused : Attention::kMaterialize;
-            if (path.launch_named)
-              config.path.launch = launch == "graph" ? Launch::kGraph : Launch::kEager;
+            if (path.attention_named) config.path.attention = attention_of(attention);
+            if (path.launch_named) config.path.launch = launch_of(launch);
             KVTOLL_TRY(config, complete_config(std::move(config)));
             std::string file = eval_file_name(config);
             if (seen.insert(file).second) jobs.push_back({std::move(config), std::move(file)});

@@ -13,14 +13,6 @@
 namespace kvtoll::studies {
 namespace {
 
-std::vector<StudyModel> models_of(const Study& study, const MatrixPart& part) {
-  std::vector<StudyModel> models;
-  for (const StudyModel& model : study.models)
-    if (part.models.empty() || std::ranges::find(part.models, model.name) != part.models.end())
-      models.push_back(model);
-  return models;
-}
-
 // Every combination of what a block has one of; the innermost loop is the length.
 template <class F>
 void for_each_block(const MatrixPart& part, const PathChoice& path, F&& visit) {
@@ -73,8 +65,7 @@ std::vector<Block> expand(const Study& study, const PathChoice& path, int64_t* l
   int64_t count = 0;
   for (const StudyModel& model : study.models)  // outermost: weights are loaded once per model
     for (const MatrixPart& part : study.matrix) {
-      const auto models = models_of(study, part);
-      if (std::ranges::count(models, model.name, &StudyModel::name) == 0) continue;
+      if (!concerns(part.models, model)) continue;
       for_each_block(part, path, [&](Configuration base) {
         base.key.model = model.name;
         Block block{model, {}};

@@ -125,8 +125,8 @@ class StudyRun {
     backend_key_.clear();
     progress.note(fmt::format("loading {} ({})", block.model.name, block.model.source));
     BackendOptions engine = options_.engine;
-    engine.attention = first.attention == "fused" ? Attention::kFused : Attention::kMaterialize;
-    engine.launch = first.launch == "graph" ? Launch::kGraph : Launch::kEager;
+    engine.attention = attention_of(first.attention);
+    engine.launch = launch_of(first.launch);
     KVTOLL_TRY(backend_, options_.make_backend(block.model, options_.backend, engine));
     backend_key_ = key;
     return backend_.get();

@@ -79,6 +79,10 @@ std::vector<std::string> split_kv_list(std::string_view list) {
   return specs;
 }
 
+bool concerns(const std::vector<std::string>& models, const StudyModel& model) {
+  return models.empty() || std::ranges::find(models, model.name) != models.end();
+}
+
 Result<void> Study::set_models(const std::vector<std::string>& options) {
   KVTOLL_TRY(std::vector<StudyModel> given, models_of(options));
   std::vector<std::string_view> known;

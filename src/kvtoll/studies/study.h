@@ -70,6 +70,9 @@ struct Study {
   Result<void> set_models(const std::vector<std::string>& options);
 };
 
+// Whether a part with this list of models has the model: an empty list means all of the study's.
+bool concerns(const std::vector<std::string>& models, const StudyModel& model);
+
 // A file that ends in .toml or has a folder in its name, otherwise a built-in name. Errors: kUsage
 // for an unknown name (with the nearest), kInput for a file, with line.
 Result<Study> load_study(const std::string& name_or_path);
