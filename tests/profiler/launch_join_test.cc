@@ -194,35 +194,35 @@ TEST(GpuTracer, CountsOpsBeyondItsRoom) {
   EXPECT_EQ(tracer.stop().dropped, 1);
 }
 
-// Counts 100 bytes read and 10 written per kernel, of which it saw so many, or per range.
+// Counts 100 bytes read and 10 written per range.
 class FakeCounter : public DramCounter {
  public:
-  explicit FakeCounter(size_t kernels) : kernels_(kernels) {}
   const Availability& availability() const override { return availability_; }
-  Result<void> start(CountBy by, size_t) override {
-    by_ = by;
-    return {};
+  Result<void> start(size_t) override { return {}; }
+  void begin_range() override {
+    ++open_;
+    EXPECT_EQ(open_, 1u) << "ranges do not nest";
   }
-  void begin_range() override { ++open_; }
   void end_range() override { ranges_ += open_--; }
   Result<std::vector<DramCount>> stop() override {
-    const size_t counts = by_ == CountBy::kKernel ? kernels_ : ranges_;
-    return std::vector<DramCount>(counts, {100, 10, 1});
+    return std::vector<DramCount>(ranges_, {100, 10, 1});
   }
 
  private:
-  size_t kernels_, ranges_ = 0, open_ = 0;
-  CountBy by_ = CountBy::kKernel;
+  size_t ranges_ = 0, open_ = 0;
   Availability availability_{true, "", ""};
 };
 
-DramBytes count_two_steps(size_t kernels_seen, CountBy by = CountBy::kKernel) {
-  DramTracer tracer(std::make_unique<FakeCounter>(kernels_seen));
+DramBytes count_two_steps(CountBy by) {
+  DramTracer tracer(std::make_unique<FakeCounter>());
   EXPECT_TRUE(tracer.start(by));
   for (int step = 0; step < 2; ++step) {
     trace::StepScope scope({trace::StepKind::kAppend, 40 + step, 1});
-    trace::Span eager({"x_kernel", Bytes(50), 0});
-    trace::sink()->replayed_op({"y_kernel", Bytes(60), 1});
+    for (const trace::Op& op : {trace::Op{"x_kernel", Bytes(50), 0}, {"y_kernel", Bytes(60), 1}})
+      if (by == CountBy::kOp)
+        trace::Span eager(op);
+      else
+        trace::sink()->replayed_op(op);
   }
   auto bytes = tracer.stop();
   EXPECT_EQ(trace::sink(), nullptr);
@@ -231,35 +231,25 @@ DramBytes count_two_steps(size_t kernels_seen, CountBy by = CountBy::kKernel) {
 }
 
 TEST(DramTracer, PairsCountersWithDeclaredWork) {
-  const DramBytes b = count_two_steps(4);
+  const DramBytes b = count_two_steps(CountBy::kOp);
   EXPECT_EQ(b.steps, 2);
   EXPECT_EQ(b.context, 40);
   EXPECT_EQ(b.read.value, 400);
   EXPECT_EQ(b.written.value, 40);
   EXPECT_EQ(b.declared.value, 220);
   EXPECT_DOUBLE_EQ(b.ratio(), 2.0);
-  EXPECT_TRUE(b.unpaired.empty());
-  ASSERT_EQ(b.kernels.kernels.size(), 4u);
-  EXPECT_EQ(b.kernels.kernels[3].name, "y_kernel");
-  EXPECT_EQ(b.kernels.kernels[3].dram_bytes, 110);
+  ASSERT_EQ(b.ops.kernels.size(), 4u);
+  EXPECT_EQ(b.ops.kernels[3].name, "y_kernel");
+  EXPECT_EQ(b.ops.kernels[3].dram_bytes, 110);
 }
 
 TEST(DramTracer, StepsAreCountedWholeWhereAGraphReplaysThem) {
-  const DramBytes b = count_two_steps(0, CountBy::kRange);
+  const DramBytes b = count_two_steps(CountBy::kStep);
   EXPECT_EQ(b.steps, 2);
   EXPECT_EQ(b.read.value, 200);
   EXPECT_EQ(b.written.value, 20);
   EXPECT_EQ(b.declared.value, 220);
-  EXPECT_TRUE(b.unpaired.empty());
-  EXPECT_TRUE(b.kernels.kernels.empty());
-}
-
-TEST(DramTracer, LibraryKernelsKeepTheTotals) {
-  const DramBytes b = count_two_steps(2);
-  EXPECT_EQ(b.read.value, 200);
-  EXPECT_DOUBLE_EQ(b.ratio(), 1.0);
-  EXPECT_NE(b.unpaired.find("saw 2 kernels"), std::string::npos);
-  EXPECT_TRUE(b.kernels.kernels.empty());
+  EXPECT_TRUE(b.ops.kernels.empty());
 }
 
 }  // namespace

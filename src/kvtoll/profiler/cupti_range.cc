@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// One of the two files that know CUPTI's headers. Range profiler with one range per kernel, or
-// ranges of the caller around graph launches, and one pass, so that nothing is replayed. Source:
+// One of the two files that know CUPTI's headers. Range profiler with the caller's ranges and one
+// pass, so that nothing is replayed. Source:
 // CUPTI documentation 13.0, "CUPTI Range Profiling API" and "CUPTI Profiling Host API" (CUDA 12.6
 // and newer).
 #include "kvtoll/profiler/cupti_library.h"
@@ -25,7 +25,7 @@ class NoCounter : public DramCounter {
  public:
   explicit NoCounter(Availability why) : availability_(std::move(why)) {}
   const Availability& availability() const override { return availability_; }
-  Result<void> start(CountBy, size_t) override {
+  Result<void> start(size_t) override {
     return machine_error("DRAM bytes cannot be counted: {}", availability_.reason);
   }
   void begin_range() override {}
@@ -115,13 +115,13 @@ class RangeCounter : public DramCounter {
 
   const Availability& availability() const override { return availability_; }
 
-  Result<void> start(CountBy by, size_t max_counts) override {
+  Result<void> start(size_t max_ranges) override {
     if (!availability_.available)
       return machine_error("DRAM bytes cannot be counted: {}", availability_.reason);
     call_.reset();
     cudaDeviceSynchronize();
     enable();
-    configure(by, max_counts);
+    configure(max_ranges);
     CUpti_RangeProfiler_Start_Params p{CUpti_RangeProfiler_Start_Params_STRUCT_SIZE};
     p.pRangeProfilerObject = range_;
     call_("cuptiRangeProfilerStart", p);
@@ -155,7 +155,7 @@ class RangeCounter : public DramCounter {
     CUpti_RangeProfiler_DecodeData_Params decode{CUpti_RangeProfiler_DecodeData_Params_STRUCT_SIZE};
     decode.pRangeProfilerObject = range_;
     call_("cuptiRangeProfilerDecodeData", decode);
-    std::vector<DramCount> kernels = read_ranges();
+    std::vector<DramCount> counts = read_ranges();
     const bool failed = call_.failed();
     const CuptiFailure why = call_.why();
     call_.reset();
@@ -164,7 +164,7 @@ class RangeCounter : public DramCounter {
     if (decode.numOfRangeDropped > 0)
       return machine_error("{} counts were beyond the room for DRAM counters; count fewer steps",
                            decode.numOfRangeDropped);
-    return kernels;
+    return counts;
   }
 
  private:
@@ -239,14 +239,14 @@ class RangeCounter : public DramCounter {
     range_ = nullptr;
   }
 
-  void configure(CountBy by, size_t max_counts) {
+  void configure(size_t max_ranges) {
     CUpti_RangeProfiler_GetCounterDataSize_Params size{
         CUpti_RangeProfiler_GetCounterDataSize_Params_STRUCT_SIZE};
     size.pRangeProfilerObject = range_;
     size.pMetricNames = const_cast<const char**>(kMetrics);
     size.numMetrics = kMetricCount;
-    size.maxNumOfRanges = max_counts;
-    size.maxNumRangeTreeNodes = static_cast<uint32_t>(max_counts);
+    size.maxNumOfRanges = max_ranges;
+    size.maxNumRangeTreeNodes = static_cast<uint32_t>(max_ranges);
     if (!call_("cuptiRangeProfilerGetCounterDataSize", size)) return;
     image_.assign(size.counterDataSize, 0);
     CUpti_RangeProfiler_CounterDataImage_Initialize_Params init{
@@ -261,9 +261,9 @@ class RangeCounter : public DramCounter {
     set.pConfig = config_.data();
     set.counterDataImageSize = image_.size();
     set.pCounterDataImage = image_.data();
-    set.range = by == CountBy::kKernel ? CUPTI_AutoRange : CUPTI_UserRange;
+    set.range = CUPTI_UserRange;
     set.replayMode = CUPTI_UserReplay;
-    set.maxRangesPerPass = max_counts;
+    set.maxRangesPerPass = max_ranges;
     set.numNestingLevels = 1;
     set.minNestingLevel = 1;
     set.passIndex = 0;
@@ -277,8 +277,8 @@ class RangeCounter : public DramCounter {
     info.pCounterDataImage = image_.data();
     info.counterDataImageSize = image_.size();
     if (!call_("cuptiRangeProfilerGetCounterDataInfo", info)) return {};
-    std::vector<DramCount> kernels(info.numTotalRanges);
-    for (size_t i = 0; i < kernels.size(); ++i) {
+    std::vector<DramCount> counts(info.numTotalRanges);
+    for (size_t i = 0; i < counts.size(); ++i) {
       double values[kMetricCount] = {};
       CUpti_Profiler_Host_EvaluateToGpuValues_Params evaluate{
           CUpti_Profiler_Host_EvaluateToGpuValues_Params_STRUCT_SIZE};
@@ -290,9 +290,9 @@ class RangeCounter : public DramCounter {
       evaluate.numMetrics = kMetricCount;
       evaluate.pMetricValues = values;
       if (!call_("cuptiProfilerHostEvaluateToGpuValues", evaluate)) return {};
-      kernels[i] = {values[0], values[1], values[2]};
+      counts[i] = {values[0], values[1], values[2]};
     }
-    return kernels;
+    return counts;
   }
 
   Caller call_;

@@ -21,10 +21,8 @@ struct DramBytes {
   int64_t context = 0;  // cached tokens before the first counted step
   Bytes read, written;  // over all steps
   Bytes declared;       // likewise
-  // Per kernel name, in TraceData's form (no times). Empty where whole steps were counted, and,
-  // with a reason, where the counters' list of kernels is not the engine's (library kernels).
-  TraceData kernels;
-  std::string unpaired;
+  // Operations in TraceData's form (no times). Empty where whole steps were counted.
+  TraceData ops;
 
   double ratio() const {  // measured over declared
     return declared.value > 0
@@ -33,26 +31,31 @@ struct DramBytes {
   }
 };
 
+// What stands between two readings of the counters: an operation as the engine declares it, with
+// all the kernels that a library launches for it; or a whole step, for work that is replayed from a
+// graph, where operations cannot be told apart.
+enum class CountBy : uint8_t { kOp, kStep };
+
 class DramTracer : public trace::Sink {
  public:
   explicit DramTracer(std::unique_ptr<DramCounter> counter) : counter_(std::move(counter)) {}
   ~DramTracer() override;
   const Availability& availability() const { return counter_->availability(); }
 
-  // CountBy::kRange counts whole steps: for work that is replayed from a graph, whose kernels the
-  // counters cannot tell apart. Errors: kMachine with the cure.
-  Result<void> start(CountBy by = CountBy::kKernel);
+  // Errors: kMachine with the cure.
+  Result<void> start(CountBy by = CountBy::kOp);
   Result<DramBytes> stop();
 
   void begin_step(const trace::Step& step) override;
   void end_step() override;
   void begin_op(const trace::Op& op) override;
-  void end_op() override {}
-  void replayed_op(const trace::Op& op) override { begin_op(op); }
+  void end_op() override;
+  void replayed_op(const trace::Op& op) override;
 
  private:
+  void declare(const trace::Op& op);
   std::unique_ptr<DramCounter> counter_;
-  CountBy by_ = CountBy::kKernel;
+  CountBy by_ = CountBy::kOp;
   std::vector<DeclaredOp> ops_;
   std::vector<trace::Step> steps_;
 };

@@ -26,11 +26,7 @@ void fill_dram(report::RunRecord& record, const profiler::DramBytes& bytes) {
   out.written_bytes_per_step = bytes.written.value / bytes.steps;
   out.declared_bytes_per_step = bytes.declared.value / bytes.steps;
   out.ratio = bytes.ratio();
-  if (!bytes.unpaired.empty()) {
-    record.warnings.push_back("DRAM bytes stand for whole steps only: " + bytes.unpaired);
-    return;
-  }
-  const profiler::KernelTable table = profiler::build_kernel_table(bytes.kernels);
+  const profiler::KernelTable table = profiler::build_kernel_table(bytes.ops);
   for (report::KernelRow& row : record.kernels)
     for (const profiler::KernelRow& counted : table.kernels) {
       if (counted.name != row.name || !counted.dram || !counted.declared) continue;
@@ -53,7 +49,7 @@ Result<void> run_counted_pass(report::RunRecord& record, Session& session,
     return {};
   }
   const profiler::CountBy by =
-      record.config.launch == "graph" ? profiler::CountBy::kRange : profiler::CountBy::kKernel;
+      record.config.launch == "graph" ? profiler::CountBy::kStep : profiler::CountBy::kOp;
   std::optional<Result<profiler::DramBytes>> bytes;
   std::string refused;
   const auto on_step = [&](int done) {
