@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "kvtoll/core/files.h"
+#include "kvtoll/report/bandwidth.h"
 #include "kvtoll/report/compare.h"
 #include "kvtoll/report/record_io.h"
 #include "kvtoll/report/results.h"
@@ -76,6 +77,36 @@ TEST_F(Report, SummaryHasOneRowPerConfiguration) {
   EXPECT_THAT(csv, HasSubstr("unsupported,\"says, \"\"no\"\"\","));
   EXPECT_THAT(csv, HasSubstr("slower"));
   EXPECT_THAT(summary_text(*set), HasSubstr("unsupported: says"));
+}
+
+// Five tokens, four steps of 10, 11, 30 and 12 ns, of which the third flushes; windows of two steps
+// at 128 and 130 cached tokens declare 300 and 320 bytes.
+TEST_F(Report, StepRatesComeFromUntracedStepsWhereTheTraceLooked) {
+  RunRecord r = sample_record("fp16", 100);
+  auto rates = step_rates(r);
+  ASSERT_EQ(rates.size(), 1u);  // the last window holds the flush
+  EXPECT_EQ(rates[0].at, "start");
+  EXPECT_EQ(rates[0].context, 128);
+  EXPECT_DOUBLE_EQ(rates[0].gb_s, 150 / 10.5);
+  EXPECT_DOUBLE_EQ(rates[0].tok_s, 1e9 / 10.5);
+  for (RunSample& run : r.runs) run.flush_steps.clear();
+  rates = step_rates(r);
+  ASSERT_EQ(rates.size(), 2u);
+  EXPECT_DOUBLE_EQ(rates[1].gb_s, 160 / 21.0);
+  r.trace.clear();
+  EXPECT_THAT(step_rates(r), IsEmpty());
+}
+
+TEST_F(Report, TheTerminalSaysHowNearTheMemorysRateAStepComes) {
+  RunRecord r = good_record("fp16", 100);
+  r.config.path = "hf";
+  r.environment.peak_gb_s = 28.5714;
+  write(r);
+  const std::string text = *terminal_report(results_);
+  EXPECT_THAT(text, HasSubstr("% of datasheet"));
+  EXPECT_THAT(text, HasSubstr(" 50.0 "));  // 150 B in 10.5 ns
+  EXPECT_THAT(text, HasSubstr("Hugging Face's own work"));
+  EXPECT_THAT(text, HasSubstr("--attention fused --launch graph"));
 }
 
 TEST_F(Report, WritesOneSelfContainedPage) {

@@ -47,6 +47,20 @@ TEST(Request, AModelAloneIsMeasuredInTheUsualFormats) {
   EXPECT_EQ(run->blocks[0].formats[1].file(), "m.int8-hqq.n256.r128.cpu.json");
 }
 
+TEST(Request, AModelAloneShowsBothPathsOfAGpu) {
+  RunRequest request;
+  request.backend = "cuda";
+  request.models = {"m=synthetic:tiny-llama"};
+  const auto run = prepare_run(request);
+  ASSERT_TRUE(run) << run.error().message;
+  ASSERT_EQ(run->blocks.size(), 2u);
+  EXPECT_EQ(run->blocks[0].formats[0].file(), "m.fp16.n256.r128.hf.json");
+  ASSERT_EQ(run->blocks[1].formats.size(), 1u);
+  EXPECT_EQ(run->blocks[1].formats[0].file(), "m.fp16.n256.r128.fused.json");
+  request.launch = "eager";  // what is named is all there is
+  EXPECT_EQ(prepare_run(request)->blocks.size(), 1u);
+}
+
 TEST(Request, WithoutAnythingItIsTheDemo) {
   RunRequest request;
   request.backend = "cpu";

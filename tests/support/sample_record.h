@@ -71,8 +71,8 @@ inline report::RunRecord sample_record(const std::string& kv = "int4-quanto",
   r.kernels = {{"gemv_kernel", "attention", "attention.projection", 4, 400, 4000, {}},
                {"dequant_kernel", "dequantization", "", 4, 100, 1000, 1100}};
   for (const auto name : report::kCategories) r.categories[std::string(name)] = {100, 1.0 / 9};
-  r.trace = {{"start", 128, 2, 500, 450, 0, 9, 0, {{"attention", 350}, {"idle", 50}}},
-             {"end", 130, 2, 520, 460, 0, 9, 0, {{"attention", 360}, {"idle", 60}}}};
+  r.trace = {{"start", 128, 2, 500, 450, 0, 9, 0, {{"attention", 350}, {"idle", 50}}, 300},
+             {"end", 130, 2, 520, 460, 0, 9, 0, {{"attention", 360}, {"idle", 60}}, 320}};
   r.tracing_overhead = {true, "", 0.01, 101, 100, 4};
   r.warnings = {"one warning"};
   return r;

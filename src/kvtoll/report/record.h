@@ -133,6 +133,7 @@ struct TraceWindow {
   int64_t context = 0, steps = 0, window_ns = 0, busy_ns = 0, overlap_ns = 0, launches = 0,
           host_api_ns = 0;
   std::map<std::string, int64_t> category_ns;  // the eight and idle
+  int64_t declared_bytes = 0;
 };
 
 struct TracingOverhead {

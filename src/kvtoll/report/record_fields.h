@@ -114,6 +114,7 @@ void fields(A& a, TraceWindow& x) {
   a("at", x.at), a("context", x.context), a("steps", x.steps), a("window_ns", x.window_ns);
   a("busy_ns", x.busy_ns), a("overlap_ns", x.overlap_ns), a("launches", x.launches);
   a("host_api_ns", x.host_api_ns), a("category_ns", x.category_ns);
+  a("declared_bytes", x.declared_bytes);
 }
 
 template <class A>

@@ -8,6 +8,7 @@
 
 #include "kvtoll/core/files.h"
 #include "kvtoll/report/accuracy_table.h"
+#include "kvtoll/report/bandwidth.h"
 #include "kvtoll/report/difference.h"
 #include "kvtoll/report/document.h"
 #include "kvtoll/report/figures.h"
@@ -21,6 +22,24 @@ namespace fs = std::filesystem;
 
 std::string joined(const std::set<std::string>& values) {
   return fmt::format("{}", fmt::join(values, "; "));
+}
+
+constexpr const char* kBandwidthNote =
+    "GB/s: the bytes that a step must move, over its time in untraced runs; measured: what this "
+    "machine's memory gave a plain read before the study.";
+
+// What the paths are, where Hugging Face's was taken.
+std::string path_note(const ResultSet& set) {
+  bool hf = false, fused = false;
+  for (const RunRecord& r : set.records) {
+    hf = hf || r.config.path == "hf";
+    fused = fused || r.config.path == "fused";
+  }
+  if (!hf) return "";
+  return fmt::format(
+      "hf is Hugging Face's own work: dequantize, concatenate, attend, one launch at a time. {}\n",
+      fused ? "fused reads the cache in place, a captured step at once."
+            : "To see what the engine does without it: --attention fused --launch graph.");
 }
 
 // What, where, when and with which command.
@@ -168,6 +187,10 @@ Document make_document(const ResultSet& set, const std::vector<fs::path>& places
   if (!figures.figures.empty()) document.sections.push_back(std::move(figures));
   if (!set.records.empty())
     document.sections.push_back({.title = "Every configuration", .tables = {speed_table(set)}});
+  if (auto rates = bandwidth_table(set); !rates.rows.empty())
+    document.sections.push_back({.title = "Memory bandwidth of a step",
+                                 .tables = {std::move(rates)},
+                                 .note = kBandwidthNote});
   if (!categories.tables.empty()) document.sections.push_back(std::move(categories));
   if (const auto list = cautions(set); !list.empty())
     document.sections.push_back({.title = "Cautions", .sentences = list});
@@ -188,7 +211,9 @@ Result<ReportFiles> write_report(const std::vector<fs::path>& places, const fs::
 
 Result<std::string> terminal_report(const fs::path& results) {
   KVTOLL_TRY(const ResultSet set, read_results({results}));
-  std::string text = set.records.empty() ? "" : summary_text(set);
+  std::string text = set.records.empty() ? "" : summary_text(set) + path_note(set);
+  if (const TableBlock rates = bandwidth_table(set); !rates.rows.empty())
+    text += "\n" + table_text(rates) + kBandwidthNote + "\n";
   if (const auto accuracy = accuracy_section({results}, set.references))
     for (const TableBlock& table : accuracy->tables) text += "\n" + table_text(table);
   return text;

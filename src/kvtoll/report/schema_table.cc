@@ -206,6 +206,7 @@ constexpr SchemaField kFields[] = {
     {"trace[].host_api_ns", I, kOpt, "ns", "host time inside the GPU's API; 0 on a CPU"},
     {"trace[].category_ns", O, kAll, "", "kernel time by category, and idle"},
     {"trace[].category_ns.*", I, kAll, "ns", ""},
+    {"trace[].declared_bytes", I, kOpt, "B", "what the engine declares that its kernels must move"},
 
     {"tracing_overhead", O, kOk, "", "traced and untraced steps of one generation, taken in turn"},
     {"tracing_overhead.available", B, kOk, "", ""},

@@ -148,7 +148,8 @@ std::string against_baseline(const ResultSet& set, const RunRecord& record) {
 
 std::string table_line(const ResultSet& set, const RunRecord& r) {
   const ConfigFields& c = r.config;
-  const std::string head = fmt::format("{:<18} {:<14} {:<11}", c.model, c.kv, short_label(c));
+  const std::string head =
+      fmt::format("{:<18} {:<14} {:<11} {:<12}", c.model, c.kv, short_label(c), c.path);
   if (r.status != Status::kOk)
     return fmt::format("{} {}: {}\n", head, status_name(r.status), r.reason);
   const auto share = [&](const char* name) {
@@ -200,9 +201,10 @@ std::string summary_csv(const ResultSet& set) {
 }
 
 std::string summary_text(const ResultSet& set) {
-  std::string text = fmt::format(
-      "{:<18} {:<14} {:<11} {:>16} {:>18} {:>9} {:>9} {:>9} {:>7} {:>6}\n", "model", "kv", "run",
-      "tok/s (95 %)", "against fp16", "p50 ms", "p99 ms", "KV MB", "deq. %", "idle %");
+  std::string text =
+      fmt::format("{:<18} {:<14} {:<11} {:<12} {:>16} {:>18} {:>9} {:>9} {:>9} {:>7} {:>6}\n",
+                  "model", "kv", "run", "path", "tok/s (95 %)", "against fp16", "p50 ms", "p99 ms",
+                  "KV MB", "deq. %", "idle %");
   for (const RunRecord& record : set.records) text += table_line(set, record);
   return text + "\n± is a 95 % interval; = is no difference, since the interval includes zero\n";
 }

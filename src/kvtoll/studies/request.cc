@@ -52,6 +52,14 @@ Result<void> words(std::string_view option, const std::string& list,
   return {};
 }
 
+// Beside Hugging Face's path, what the engine does with an exact cache; on a CPU both are one path.
+MatrixPart engine_part(MatrixPart part) {
+  part.kv.resize(1);
+  part.attention = {"fused"};
+  part.launch = {"graph"};
+  return part;
+}
+
 Result<Study> study_of(const RunRequest& r) {
   const bool lists = !(r.kv + r.new_tokens + r.residual + r.batch + r.prompt_tokens).empty();
   if (!lists && (!r.study.empty() || r.models.empty())) {
@@ -71,7 +79,10 @@ Result<Study> study_of(const RunRequest& r) {
   KVTOLL_TRY_VOID(numbers("residual", r.residual, 0, part.residual));
   KVTOLL_TRY_VOID(numbers("batch", r.batch, 1, part.batch));
   KVTOLL_TRY_VOID(numbers("prompt-tokens", r.prompt_tokens, 1, part.prompt_tokens));
-  return study_from_options(r.models, std::move(part));
+  KVTOLL_TRY(Study study, study_from_options(r.models, part));
+  if (!lists && r.attention.empty() && r.launch.empty())
+    study.matrix.push_back(engine_part(std::move(part)));
+  return study;
 }
 
 Result<void> set_order(const RunRequest& r, Study& study) {

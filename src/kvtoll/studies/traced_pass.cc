@@ -56,6 +56,8 @@ report::TraceWindow window_fields(const KernelTable& table, const TraceSlice& sl
   out.overlap_ns = table.overlap.value;
   out.launches = table.launches;
   out.host_api_ns = table.host_api.value;
+  for (const profiler::KernelRow& row : table.kernels)
+    if (row.declared) out.declared_bytes += row.declared->value;
   for (size_t i = 0; i < table.categories.size(); ++i)
     out.category_ns[std::string(profiler::kCategoryNames[i])] = table.categories[i].time.value;
   out.category_ns["idle"] = table.idle.time.value;
