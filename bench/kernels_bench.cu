@@ -96,8 +96,7 @@ class Bench {
   // launch(i, context): the i-th launch of a pass. Median time of one launch.
   template <class Launch>
   double time_us(int launches, bool overlap, const Launch& launch) {
-    const LaunchContext context{stream_.get(), device_.multiprocessors, max_shared_,
-                                overlap && device_.major >= 9};
+    const LaunchContext context{stream_.get(), device_.multiprocessors, max_shared_, overlap};
     launch(0, context);
     stream_.synchronize();
     const GraphExec graph = capture(stream_.get(), [&] {

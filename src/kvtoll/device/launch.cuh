@@ -4,7 +4,8 @@
 // launch, sm_90), and the device side of it. A kernel launched this way calls pdl_trigger() first,
 // touches only memory that no kernel of the step writes (weights), then pdl_wait(), which returns
 // when everything before it is complete and visible. Every block must call pdl_wait(): completion
-// is passed on along the chain. On sm_80 both are nothing and the launch is an ordinary one.
+// is passed on along the chain. In code compiled for sm_80 both are nothing, so a kernel of such
+// code is launched the ordinary way, whatever the device.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -28,8 +29,17 @@ __device__ __forceinline__ void pdl_trigger() {
 struct LaunchShape {
   dim3 grid, block;
   size_t shared = 0;     // dynamic shared memory, bytes
-  bool overlap = false;  // programmatic dependent launch; only on compute capability 9.0 and up
+  bool overlap = false;  // programmatic dependent launch, if the kernel's code knows of it
 };
+
+// Whether the code of a kernel that would run was compiled for compute capability 9.0 or newer; a
+// device of 9.0 also runs what the driver made of sm_80's.
+template <class Kernel>
+bool built_for_sm90(Kernel* kernel) {
+  cudaFuncAttributes attributes{};
+  KVTOLL_CUDA(cudaFuncGetAttributes(&attributes, kernel));
+  return attributes.ptxVersion >= 90;
+}
 
 // Raises the kernel's shared-memory limit; once per kernel and size, outside captures.
 template <class Kernel>
@@ -50,10 +60,11 @@ void launch_kernel(void (*kernel)(Params...), const LaunchShape& shape, cudaStre
   config.dynamicSmemBytes = shape.shared;
   config.stream = stream;
   config.attrs = &attribute;
-  config.numAttrs = shape.overlap ? 1 : 0;
+  const bool overlap = shape.overlap && built_for_sm90(kernel);
+  config.numAttrs = overlap ? 1 : 0;
   // Kernels overlap on a multiprocessor only if none of them asks for another split between L1 and
   // shared memory: changing it drains the multiprocessor.
-  if (shape.overlap)
+  if (overlap)
     KVTOLL_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
                                      cudaSharedmemCarveoutMaxShared));
   KVTOLL_CUDA(cudaLaunchKernelEx(&config, kernel, Params(args)...));

@@ -235,44 +235,44 @@ __global__ void __launch_bounds__(kThreads) attention_prefill_kernel(PrefillPara
 namespace {
 
 template <int kPad>
-void launch_padded(const PrefillParams& p, DType dtype, const LaunchContext& launch) {
-  LaunchShape shape;
-  shape.grid = dim3(p.heads, (p.rows + kQueries - 1) / kQueries);
-  shape.block = dim3(kThreads);
-  shape.shared = kStages * TileShape<kPad>::kStageBytes;
-  shape.overlap = launch.overlap;
-  launch_kernel(dtype == DType::kF16 ? attention_prefill_kernel<__half, kPad>
-                                     : attention_prefill_kernel<__nv_bfloat16, kPad>,
-                shape, launch.stream, p);
+constexpr size_t kPaddedShared = kStages* TileShape<kPad>::kStageBytes;
+
+// Calls f with the head size's padding.
+template <class F>
+void with_padding(int dim, const F& f) {
+  KVTOLL_CHECK(dim <= 256 && dim % 16 == 0, "attention with head size {}", dim);
+  if (dim <= 64)
+    f.template operator()<64>();
+  else if (dim <= 128)
+    f.template operator()<128>();
+  else
+    f.template operator()<256>();
 }
 
 void launch_prefill(const PrefillParams& p, DType dtype, const LaunchContext& launch) {
-  KVTOLL_CHECK(p.dim <= 256 && p.dim % 16 == 0, "attention with head size {}", p.dim);
-  if (p.dim <= 64)
-    launch_padded<64>(p, dtype, launch);
-  else if (p.dim <= 128)
-    launch_padded<128>(p, dtype, launch);
-  else
-    launch_padded<256>(p, dtype, launch);
-}
-
-template <int kPad>
-void allow_padded() {
-  constexpr auto bytes = static_cast<size_t>(kStages * TileShape<kPad>::kStageBytes);
-  allow_shared(attention_prefill_kernel<__half, kPad>, bytes);
-  allow_shared(attention_prefill_kernel<__nv_bfloat16, kPad>, bytes);
+  with_padding(p.dim, [&]<int kPad>() {
+    LaunchShape shape;
+    shape.grid = dim3(p.heads, (p.rows + kQueries - 1) / kQueries);
+    shape.block = dim3(kThreads);
+    shape.shared = kPaddedShared<kPad>;
+    shape.overlap = launch.overlap;
+    launch_kernel(dtype == DType::kF16 ? attention_prefill_kernel<__half, kPad>
+                                       : attention_prefill_kernel<__nv_bfloat16, kPad>,
+                  shape, launch.stream, p);
+  });
 }
 
 }  // namespace
 
-PrefillKernel prefill_kernel([[maybe_unused]] int major, [[maybe_unused]] int dim) {
+PrefillKernel prefill_kernel([[maybe_unused]] int major, int dim) {
 #if defined(KVTOLL_HAVE_SM90)
   if (major == 9)
     if (const auto kernel = prefill_sm90_kernel(dim)) return *kernel;
 #endif
-  allow_padded<64>();
-  allow_padded<128>();
-  allow_padded<256>();
+  with_padding(dim, []<int kPad>() {
+    allow_shared(attention_prefill_kernel<__half, kPad>, kPaddedShared<kPad>);
+    allow_shared(attention_prefill_kernel<__nv_bfloat16, kPad>, kPaddedShared<kPad>);
+  });
   return {"attention_prefill_kernel", kQueries, launch_prefill};
 }
 

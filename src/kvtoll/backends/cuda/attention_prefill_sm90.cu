@@ -336,8 +336,7 @@ void launch_prefill(const PrefillParams& p, DType dtype, const LaunchContext& la
 
 std::optional<PrefillKernel> prefill_sm90_kernel(int dim) {
   if ((dim != 64 && dim != 128) || !encode_tiled()) return std::nullopt;
-  allow<64>();
-  allow<128>();
+  dim == 64 ? allow<64>() : allow<128>();
   return PrefillKernel{"attention_prefill_sm90_kernel", kQueries, launch_prefill};
 }
 

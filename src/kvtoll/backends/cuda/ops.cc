@@ -9,7 +9,7 @@
 namespace kvtoll::cuda {
 
 LaunchContext CudaBackend::launch_context() const {
-  return {stream_.get(), device_.multiprocessors, max_shared_, capturing_ && device_.major >= 9};
+  return {stream_.get(), device_.multiprocessors, max_shared_, capturing_};
 }
 
 NextWeights CudaBackend::next_weights(int layer, Stage stage) const {
