@@ -164,6 +164,25 @@ TEST_P(CudaDecode, LogitsAreTheCpus) {
   }
 }
 
+// A prompt of decode steps: the kernels of one row from the first token on, no library among them,
+// so that compute-sanitizer's initcheck knows who wrote what (scripts/sanitize_gpu).
+TEST_P(CudaDecode, TokensFedOneByOneGiveTheCpusPrompt) {
+  Case c = GetParam();
+  c.prompt = std::min(c.prompt, 70);
+  c.batch = 1;
+  auto cpu = open("cpu", c, false), cuda = open("cuda", c, true);
+  ASSERT_TRUE(cpu && cuda);
+  const auto ids = prompt_of(c.prompt, 0);
+  const SlotTokens whole[] = {{0, 0, ids}};
+  ASSERT_TRUE(run_step(*cpu, {.slots = whole, .prefill = true}));
+  for (int i = 0; i < c.prompt; ++i) {
+    const SlotTokens one[] = {{0, i, std::span(ids).subspan(static_cast<size_t>(i), 1)}};
+    ASSERT_TRUE(run_step(*cuda, {.slots = one}));
+    ASSERT_GE(cuda->next_tokens()[0], 0);
+  }
+  EXPECT_LT(relative_error(cuda->logits(0), cpu->logits(0)), budget(c.dtype));
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, CudaDecode, testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
 

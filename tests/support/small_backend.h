@@ -53,10 +53,10 @@ inline ModelConfig small_config() {
   return m;
 }
 
-inline std::vector<int32_t> ids(int n, uint64_t seed) {
+inline std::vector<int32_t> ids(int n, uint64_t seed, uint64_t vocab = 1000) {
   std::vector<int32_t> out;
   Rng rng(seed);
-  for (int i = 0; i < n; ++i) out.push_back(static_cast<int32_t>(rng.below(1000)));
+  for (int i = 0; i < n; ++i) out.push_back(static_cast<int32_t>(rng.below(vocab)));
   return out;
 }
 
