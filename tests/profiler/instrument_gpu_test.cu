@@ -269,7 +269,7 @@ TEST(DramCounter, CountsAGraphLaunchAsOneRange) {
   cudaGraphLaunch(exec, stream);
   DramTracer tracer(make_dram_counter());
   if (!tracer.availability().available) GTEST_SKIP() << tracer.availability().reason;
-  const auto started = tracer.start(CountBy::kStep);
+  const auto started = tracer.start(CountBy::kStep, 3);
   ASSERT_TRUE(started.has_value()) << started.error().message;
   for (int step = 0; step < 3; ++step) {
     trace::StepScope scope({trace::StepKind::kAppend, step, 1});

@@ -215,7 +215,7 @@ class FakeCounter : public DramCounter {
 
 DramBytes count_two_steps(CountBy by) {
   DramTracer tracer(std::make_unique<FakeCounter>());
-  EXPECT_TRUE(tracer.start(by));
+  EXPECT_TRUE(tracer.start(by, 4));
   for (int step = 0; step < 2; ++step) {
     trace::StepScope scope({trace::StepKind::kAppend, 40 + step, 1});
     for (const trace::Op& op : {trace::Op{"x_kernel", Bytes(50), 0}, {"y_kernel", Bytes(60), 1}})

@@ -162,8 +162,10 @@ class RangeCounter : public DramCounter {
     disable();
     if (failed) return machine_error("reading DRAM counters failed: {}; {}", why.reason, why.cure);
     if (decode.numOfRangeDropped > 0)
-      return machine_error("{} counts were beyond the room for DRAM counters; count fewer steps",
-                           decode.numOfRangeDropped);
+      return machine_error(
+          "{} operations were beyond the room for DRAM counters: the counted steps launched more "
+          "than those before",
+          decode.numOfRangeDropped);
     return counts;
   }
 

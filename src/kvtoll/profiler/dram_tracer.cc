@@ -10,15 +10,11 @@ DramTracer::~DramTracer() {
   if (trace::sink() == this) (void)stop();
 }
 
-namespace {
-constexpr size_t kMostOps = 1 << 13, kMostSteps = 1 << 8;
-}
-
-Result<void> DramTracer::start(CountBy by) {
+Result<void> DramTracer::start(CountBy by, size_t most) {
   ops_.clear();
   steps_.clear();
   by_ = by;
-  KVTOLL_TRY_VOID(counter_->start(by == CountBy::kOp ? kMostOps : kMostSteps));
+  KVTOLL_TRY_VOID(counter_->start(most));
   trace::install(this);
   return {};
 }

@@ -3,7 +3,7 @@
 // DRAM bytes beside the declared ones, for a few steps: the counters of dram_counter.h joined with
 // the ops that the engine declares meanwhile. A run of its own; its times are not kept. Example:
 //   DramTracer tracer(make_dram_counter());
-//   if (tracer.start()) { two_steps(); auto bytes = tracer.stop(); }
+//   if (tracer.start(CountBy::kOp, 1000)) { two_steps(); auto bytes = tracer.stop(); }
 #pragma once
 
 #include <memory>
@@ -42,8 +42,9 @@ class DramTracer : public trace::Sink {
   ~DramTracer() override;
   const Availability& availability() const { return counter_->availability(); }
 
-  // Errors: kMachine with the cure.
-  Result<void> start(CountBy by = CountBy::kOp);
+  // most: operations or steps there is room for; CUPTI takes about a millisecond to prepare each.
+  // Errors: kMachine with the cure; stop()'s when there were more.
+  Result<void> start(CountBy by, size_t most);
   Result<DramBytes> stop();
 
   void begin_step(const trace::Step& step) override;

@@ -13,6 +13,23 @@ namespace {
 // The first steps load modules and capture the graph; they are not counted.
 constexpr int kFirst = 5, kSteps = 2;
 
+// How many operations a step has, from those before the counted ones.
+class OpsOfStep final : public trace::Sink {
+ public:
+  ~OpsOfStep() override {
+    if (trace::sink() == this) trace::install(nullptr);
+  }
+  void begin_step(const trace::Step&) override { ops_ = 0; }
+  void end_step() override { most_ = std::max(most_, ops_); }
+  void begin_op(const trace::Op&) override { ++ops_; }
+  void end_op() override {}
+  void replayed_op(const trace::Op&) override { ++ops_; }
+  size_t most() const { return most_; }
+
+ private:
+  size_t ops_ = 0, most_ = 0;
+};
+
 }  // namespace
 
 void fill_dram(report::RunRecord& record, const profiler::DramBytes& bytes) {
@@ -48,18 +65,22 @@ Result<void> run_counted_pass(report::RunRecord& record, Session& session,
     record.dram.reason = "too few steps to count";
     return {};
   }
-  const profiler::CountBy by =
-      record.config.launch == "graph" ? profiler::CountBy::kStep : profiler::CountBy::kOp;
+  const bool whole = record.config.launch == "graph";
+  const profiler::CountBy by = whole ? profiler::CountBy::kStep : profiler::CountBy::kOp;
+  OpsOfStep before;
   std::optional<Result<profiler::DramBytes>> bytes;
   std::string refused;
   const auto on_step = [&](int done) {
+    if (done == 1) trace::install(&before);
     if (done == kFirst) {
-      if (auto started = tracer.start(by); !started) refused = started.error().message;
+      trace::install(nullptr);
+      const size_t most = whole ? kSteps : 2 * kSteps * before.most();
+      if (auto started = tracer.start(by, most); !started) refused = started.error().message;
     }
     if (done == kFirst + kSteps && refused.empty()) bytes = tracer.stop();
     return true;
   };
-  constexpr int64_t kEdges[] = {kFirst, kFirst + kSteps};
+  constexpr int64_t kEdges[] = {1, kFirst, kFirst + kSteps};
   KVTOLL_TRY_VOID(session.generate_fixed(prompt, batch, kFirst + kSteps + 2, on_step, kEdges));
   if (!refused.empty()) {
     record.dram.reason = refused;
