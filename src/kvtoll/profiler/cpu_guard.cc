@@ -97,7 +97,7 @@ class CpuGuard : public MachineGuard {
       report.warnings.push_back(
           {"clocks_throttled",
            fmt::format("the CPU throttled its clocks {} times", count - throttles_),
-           "improve cooling or lower the power; the run is to be repeated"});
+           "improve cooling or lower the power"});
     }
     return report;
   }

@@ -81,7 +81,7 @@ class GpuGuard : public MachineGuard {
          fmt::format("clocks were throttled in {} of {} samples ({})", throttled, samples.size(),
                      fmt::join(report.reasons, ", ")),
          "improve cooling, raise the power limit (nvidia-smi -pl) or lock clocks below it "
-         "(nvidia-smi -lgc); the run is to be repeated"});
+         "(nvidia-smi -lgc)"});
     return report;
   }
 

@@ -9,13 +9,13 @@
 #include "kvtoll/profiler/trace_export.h"
 #include "kvtoll/studies/counted_pass.h"
 #include "kvtoll/studies/record_parts.h"
+#include "kvtoll/studies/repeat_rule.h"
 #include "kvtoll/studies/run_energy.h"
 #include "kvtoll/studies/traced_pass.h"
 
 namespace kvtoll::studies {
 namespace {
 
-constexpr int kMostRepeats = 3;              // of a run whose clocks were throttled
 constexpr Nanoseconds kIdle{2'000'000'000};  // watched for idle power, where there is a counter
 
 // One format while its block is measured.
@@ -101,14 +101,14 @@ class BlockRun {
   Result<void> one_run(Format& format, int64_t i) {
     if (!format.alive()) return {};
     const int64_t round = i - protocol().warmups;
-    for (int attempt = 0;; ++attempt) {
+    for (bool repeat = false;; repeat = true) {
       announce(format, round < 0 ? fmt::format("warm-up {}/{}", i + 1, protocol().warmups)
                                  : fmt::format("run {}/{}", round + 1, protocol().runs));
       bool throttled = false;
       auto done =
           round < 0 ? generate(format).map([](auto&&) {}) : measured_run(format, round, throttled);
       if (!done) return stopped_by(format, done.error());
-      if (!throttled || attempt == kMostRepeats) return {};
+      if (!repeats_.again(throttled, repeat)) return {};
       ++format.record.protocol.repeated_runs;
       format.runs.pop_back();
       format.energy.drop_last_run();
@@ -261,6 +261,7 @@ class BlockRun {
   const BlockSetup& setup_;
   std::vector<Format> formats_;
   const Format* reserved_ = nullptr;
+  RepeatRule repeats_;
 };
 
 }  // namespace
