@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// Which shape of the matrix-vector kernel is fastest: warps, slices of k, rows and chunks a stage,
-// depth of the ring. Checks each against the first, then times it cold, alone and overlapped.
-// nvcc -std=c++20 -O3 -arch=sm_90 -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Isrc -lfmt
+// Which shape of the matrix-vector kernel is fastest: warps, chunks a stage, depth of the ring.
+// Checks each against the first, then times it cold, alone and overlapped. nvcc -std=c++20 -O3
+// -arch=sm_90 -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -Isrc -lfmt
 //   lab/gemv_shapes.cu src/kvtoll/device/cuda_error_cuda.cc src/kvtoll/device/memory_cuda.cc
 //   src/kvtoll/backends/cuda/synthetic.cu src/kvtoll/core/check.cc -o gemv_shapes
 // Results: docs/lab.md. (The last column compares the first outputs by eye; all shapes gave the
@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kPool = int64_t{3} << 30;
 
 template <class S, bool kNormed, class E>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) lab_kernel(GemvParams p, int unit) {
+__global__ void __launch_bounds__(S::kThreads) lab_kernel(GemvParams p, int unit) {
   gemv_body<S, __half, kNormed, E>(p, unit);
 }
 
@@ -57,7 +57,7 @@ struct Lab {
     p.norm = scratch.get<float>() + (1 << 20);
     p.out = scratch.get<char>() + (16 << 20);
     auto* kernel = lab_kernel<S, kNormed, E>;
-    const size_t shared = GemvShared<S, std::conditional_t<kNormed, float, __half>>(k).total;
+    const size_t shared = GemvShared<S, kNormed>(k).total;
     allow_shared(kernel, shared);
     const auto launch = [&](int i, bool overlap) {
       GemvParams q = p;
@@ -86,27 +86,18 @@ struct Lab {
       std::sort(ms.begin(), ms.end());
       us[overlap] = ms[2] * 1e3 / launches;
     }
-    std::printf(
-        "%-8s W%-2d S%-2d R%d C%-3d D%d B%d %6zu B  %8.2f us %5.0f GB/s | %8.2f us %5.0f | %g %g\n",
-        what, S::kWarps, S::kSlices, S::kRows, S::kChunks, S::kDepth, S::kBlocks, shared, us[0],
-        matrix / us[0] * 1e-3, us[1], matrix / us[1] * 1e-3, out[0], out[33]);
+    std::printf("%-8s W%-2d C%-3d D%d %6zu B  %8.2f us %5.0f GB/s | %8.2f us %5.0f | %g %g\n", what,
+                S::kWarps, S::kChunks, S::kDepth, shared, us[0], matrix / us[0] * 1e-3, us[1],
+                matrix / us[1] * 1e-3, out[0], out[33]);
     std::fflush(stdout);
   }
 
   template <class S>
-  void normed() {
+  void all() {
     time<S, true, StoreRow>("qkv", 4608, 3584, 1);
     time<S, false, StoreRow>("o", 3584, 3584, 1);
     time<S, true, StoreRow>("gate_up", 37888, 3584, 2);
-  }
-  template <class S>
-  void down() {
     time<S, false, StoreRow>("down", 3584, 18944, 1);
-  }
-  template <class S>
-  void all() {
-    normed<S>();
-    down<S>();
   }
 };
 
@@ -116,15 +107,10 @@ struct Lab {
 int main() {
   using namespace kvtoll::cuda;
   Lab lab;
-  lab.all<GemvShape<8, 8, 2, 64, 5, 2>>();
-  lab.all<GemvShape<16, 8, 4, 64, 2, 1>>();
-  lab.normed<GemvShape<16, 8, 4, 64, 3, 1>>();
-  lab.normed<GemvShape<16, 4, 2, 128, 3, 1>>();
-  lab.normed<GemvShape<8, 8, 4, 64, 6, 1>>();
-  lab.normed<GemvShape<8, 4, 2, 128, 6, 1>>();
-  lab.down<GemvShape<16, 8, 2, 64, 5, 1>>();
-  lab.down<GemvShape<8, 8, 2, 160, 4, 1>>();
-  lab.down<GemvShape<8, 8, 1, 160, 8, 1>>();
-  lab.down<GemvShape<8, 4, 1, 256, 5, 1>>();
-  lab.down<GemvShape<16, 8, 1, 160, 4, 1>>();
+  lab.all<GemvShape<8, 60, 3>>();
+  lab.all<GemvShape<8, 60, 2>>();
+  lab.all<GemvShape<8, 28, 6>>();
+  lab.all<GemvShape<16, 28, 3>>();
+  lab.all<GemvShape<4, 124, 3>>();
+  lab.all<GemvShape<4, 60, 6>>();
 }

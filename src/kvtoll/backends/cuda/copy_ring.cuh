@@ -51,15 +51,10 @@ class CopyRing {
 #endif
   }
   __device__ __forceinline__ void copy(int offset, const void* from, int bytes) {
-    const uint32_t to = address_ + static_cast<uint32_t>(put_ * kStageBytes + offset);
 #if KVTOLL_BULK_COPY
-    if (lane_ == 0)
-      asm volatile(
-          "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
-          "[%3];" ::"r"(to),
-          "l"(from), "r"(bytes), "r"(barrier_ + 8 * put_)
-          : "memory");
+    if (lane_ == 0) bulk_copy(offset, from, bytes);
 #else
+    const uint32_t to = address_ + static_cast<uint32_t>(put_ * kStageBytes + offset);
     for (int i = lane_ * 16; i < bytes; i += 512)
       asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + i),
                    "l"(static_cast<const char*>(from) + i)
@@ -72,11 +67,32 @@ class CopyRing {
 #endif
     put_ = put_ + 1 == kDepth ? 0 : put_ + 1;
   }
+  // One request: `rows` (up to 32) pieces of `bytes`, `stride` bytes from each other in memory and
+  // `pitch` in the stage.
+  __device__ __forceinline__ void request(int rows, int pitch, const unsigned char* from,
+                                          int64_t stride, int bytes) {
+    expect(rows * bytes);
+#if KVTOLL_BULK_COPY
+    __syncwarp();
+    if (lane_ < rows) bulk_copy(lane_ * pitch, from + lane_ * stride, bytes);
+#else
+    for (int r = 0; r < rows; ++r) copy(r * pitch, from + r * stride, bytes);
+#endif
+    submit();
+  }
   // sm_80: keeps the count of groups right when there is nothing left to ask for.
   __device__ __forceinline__ void skip() {
 #if !KVTOLL_BULK_COPY
     asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
+  }
+
+  // Stores of this warp into stages come before what later requests write there.
+  __device__ __forceinline__ void order_stores() {
+#if KVTOLL_BULK_COPY
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+    __syncwarp();
   }
 
   // Waits for the oldest stage and returns it.
@@ -106,6 +122,16 @@ class CopyRing {
   }
 
  private:
+#if KVTOLL_BULK_COPY
+  __device__ __forceinline__ void bulk_copy(int offset, const void* from, int bytes) {
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+        "[%3];" ::"r"(address_ + static_cast<uint32_t>(put_ * kStageBytes + offset)),
+        "l"(from), "r"(bytes), "r"(barrier_ + 8 * put_)
+        : "memory");
+  }
+#endif
+
   unsigned char* data_;
   uint32_t address_, barrier_;
   int lane_;

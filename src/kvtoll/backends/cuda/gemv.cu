@@ -9,28 +9,27 @@ namespace kvtoll::cuda {
 
 // One kernel an operation; S: GemvLarge or GemvSmall of tuning/gemv_shape.h.
 template <class S, class T>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_qkv_gemv_kernel(GemvParams p) {
+__global__ void __launch_bounds__(S::kThreads, 1) norm_qkv_gemv_kernel(GemvParams p) {
   gemv_body<S, T, true, StoreRow>(p, 1);
 }
 template <class S, class T>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks)
-    norm_qkv_rope_gemv_kernel(QkvRopeParams p) {
+__global__ void __launch_bounds__(S::kThreads, 1) norm_qkv_rope_gemv_kernel(QkvRopeParams p) {
   gemv_body<S, T, true, RopeRow>(p, 2);
 }
 template <class S, class T>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) output_gemv_kernel(GemvParams p) {
+__global__ void __launch_bounds__(S::kThreads, 1) output_gemv_kernel(GemvParams p) {
   gemv_body<S, T, false, AddRow>(p, 1);
 }
 template <class S, class T>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_gate_up_gemv_kernel(GemvParams p) {
+__global__ void __launch_bounds__(S::kThreads, 1) norm_gate_up_gemv_kernel(GemvParams p) {
   gemv_body<S, T, true, GateRow>(p, 2);
 }
 template <class S, class T>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) down_gemv_kernel(GemvParams p) {
+__global__ void __launch_bounds__(S::kThreads, 1) down_gemv_kernel(GemvParams p) {
   gemv_body<S, T, false, AddRow>(p, 1);
 }
 template <class S, class T>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) norm_lm_head_gemv_kernel(GemvParams p) {
+__global__ void __launch_bounds__(S::kThreads, 1) norm_lm_head_gemv_kernel(GemvParams p) {
   gemv_body<S, T, true, StoreRow>(p, 1);
 }
 
@@ -43,21 +42,21 @@ struct Variant {
 };
 
 // The larger shape where its shared memory fits this device and width.
-#define KVTOLL_GEMV_VARIANT(name, Large, P, X)                                                 \
-  Variant<P> name##_variant(int k, DType dtype, int limit) {                                   \
-    const bool half = dtype == DType::kF16;                                                    \
-    if (const int bytes = GemvShared<Large, X>(k).total; bytes <= limit)                       \
-      return {half ? name##_kernel<Large, __half> : name##_kernel<Large, __nv_bfloat16>,       \
-              Large::kThreads, bytes};                                                         \
-    return {half ? name##_kernel<GemvSmall, __half> : name##_kernel<GemvSmall, __nv_bfloat16>, \
-            GemvSmall::kThreads, GemvShared<GemvSmall, X>(k).total};                           \
+#define KVTOLL_GEMV_VARIANT(name, P, kNormed)                                                    \
+  Variant<P> name##_variant(int k, DType dtype, int limit) {                                     \
+    const bool half = dtype == DType::kF16;                                                      \
+    if (const int bytes = GemvShared<GemvLarge, kNormed>(k).total; bytes <= limit)               \
+      return {half ? name##_kernel<GemvLarge, __half> : name##_kernel<GemvLarge, __nv_bfloat16>, \
+              GemvLarge::kThreads, bytes};                                                       \
+    return {half ? name##_kernel<GemvSmall, __half> : name##_kernel<GemvSmall, __nv_bfloat16>,   \
+            GemvSmall::kThreads, GemvShared<GemvSmall, kNormed>(k).total};                       \
   }
-KVTOLL_GEMV_VARIANT(norm_qkv_gemv, GemvLarge, GemvParams, float)
-KVTOLL_GEMV_VARIANT(norm_qkv_rope_gemv, GemvLarge, QkvRopeParams, float)
-KVTOLL_GEMV_VARIANT(output_gemv, GemvLarge, GemvParams, uint16_t)
-KVTOLL_GEMV_VARIANT(norm_gate_up_gemv, GemvLarge, GemvParams, float)
-KVTOLL_GEMV_VARIANT(down_gemv, GemvLargeDown, GemvParams, uint16_t)
-KVTOLL_GEMV_VARIANT(norm_lm_head_gemv, GemvLarge, GemvParams, float)
+KVTOLL_GEMV_VARIANT(norm_qkv_gemv, GemvParams, true)
+KVTOLL_GEMV_VARIANT(norm_qkv_rope_gemv, QkvRopeParams, true)
+KVTOLL_GEMV_VARIANT(output_gemv, GemvParams, false)
+KVTOLL_GEMV_VARIANT(norm_gate_up_gemv, GemvParams, true)
+KVTOLL_GEMV_VARIANT(down_gemv, GemvParams, false)
+KVTOLL_GEMV_VARIANT(norm_lm_head_gemv, GemvParams, true)
 #undef KVTOLL_GEMV_VARIANT
 
 template <class P>

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// fp16 and bf16 in kernels: conversions, packed pairs, the 16-byte chunk of eight values and the
-// tensor-core product, one spelling for both types. Example: acc = dot8<__half>(w, x, acc).
+// fp16 and bf16 in kernels: conversions, packed pairs and the tensor-core product, one spelling for
+// both types. Example: mma16816<__half>(sums, a0, a1, a2, a3, b0, b1).
 #pragma once
 
 #include <cuda_bf16.h>
@@ -64,19 +64,6 @@ template <>
 __device__ __forceinline__ uint32_t pack2<__nv_bfloat16>(float low, float high) {
   const __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const uint32_t*>(&v);
-}
-
-// acc + sum of eight products, in fp32.
-template <class T>
-__device__ __forceinline__ float dot8(const uint4& w, const float2 (&x)[4], float acc) {
-  const uint32_t words[4] = {w.x, w.y, w.z, w.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float2 v = unpack2<T>(words[i]);
-    acc = fmaf(v.x, x[i].x, acc);
-    acc = fmaf(v.y, x[i].y, acc);
-  }
-  return acc;
 }
 
 __device__ __forceinline__ float warp_sum(float v) {
