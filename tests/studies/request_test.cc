@@ -47,6 +47,19 @@ TEST(Request, AModelAloneIsMeasuredInTheUsualFormats) {
   EXPECT_EQ(run->blocks[0].formats[1].file(), "m.int8-hqq.n256.r128.cpu.json");
 }
 
+TEST(Request, TheExactCacheOfAModelAloneHasTheDtypeOfTheRun) {
+  RunRequest request;
+  request.backend = "cuda";
+  request.models = {"m=synthetic:tiny-llama"};
+  request.dtype = "bf16";
+  const auto run = prepare_run(request);
+  ASSERT_TRUE(run) << run.error().message;
+  ASSERT_EQ(run->blocks.size(), 2u);
+  EXPECT_EQ(run->blocks[0].formats[0].file(), "m.bf16.n256.r128.hf.json");
+  EXPECT_EQ(run->blocks[0].formats[1].file(), "m.int8-hqq.n256.r128.hf.json");
+  EXPECT_EQ(run->blocks[1].formats[0].file(), "m.bf16.n256.r128.fused.json");
+}
+
 TEST(Request, AModelAloneShowsBothPathsOfAGpu) {
   RunRequest request;
   request.backend = "cuda";

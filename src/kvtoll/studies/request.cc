@@ -74,6 +74,7 @@ Result<Study> study_of(const RunRequest& r) {
         r.study);
   KVTOLL_TRY(const Study smoke, load_study("smoke"));  // what is not said
   MatrixPart part = smoke.matrix.front();
+  std::ranges::replace(part.kv, "fp16", r.dtype);  // the exact cache has the dtype of the run
   if (!r.kv.empty()) part.kv = split_kv_list(r.kv);
   KVTOLL_TRY_VOID(numbers("new-tokens", r.new_tokens, 2, part.new_tokens));
   KVTOLL_TRY_VOID(numbers("residual", r.residual, 0, part.residual));
