@@ -48,10 +48,10 @@ class Bench {
     stream_.synchronize();
     KVTOLL_CUDA(cudaDeviceGetAttribute(&max_shared_, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
     prepare_gemv({kHidden, kHidden, kFfn}, DType::kF16, max_shared_);
-    prepare_attention(128);
+    attention_room_ = prepare_attention(128, device_.multiprocessors);
     products();
     small();
-    for (int64_t context : {1024, 8192, 32768, 131072}) attention(1, context);
+    for (int64_t context : {128, 1024, 2048, 8192, 32768, 131072}) attention(1, context);
     attention(32, 8192);
     return {};
   }
@@ -240,8 +240,7 @@ class Bench {
     KVTOLL_CUDA(cudaMemset(p.arrived, 0, 4096));
     p.heads = kHeads;
     p.row_count = batch;
-    p.splits =
-        attention_splits(batch, kKvHeads, kHeads / kKvHeads, device_.multiprocessors, tokens);
+    p.grid = attention_grid({batch, kKvHeads, kHeads / kKvHeads, tokens}, attention_room_);
     const std::string at = " " + std::to_string(batch) + " x " + std::to_string(tokens);
     add("attention_decode_kernel" + at,
         attention_decode_bytes(batch * tokens, batch, kHeads, kKvHeads, kDim), std::min(copies, 64),
@@ -255,6 +254,7 @@ class Bench {
 
   DeviceInfo device_;
   int max_shared_ = 0;
+  AttentionRoom attention_room_;
   DeviceMemory memory_;
   Stream stream_;
   MeasuredBandwidth peak_;

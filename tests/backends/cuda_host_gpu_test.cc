@@ -8,6 +8,7 @@
 #include "kvtoll/backends/cuda/gemv.h"
 #include "kvtoll/backends/cuda/kv_memory.h"
 #include "kvtoll/backends/cuda/op_log.h"
+#include "kvtoll/backends/cuda/tuning/attention_shape.h"
 #include "kvtoll/cache/footprint.h"
 
 namespace kvtoll::cuda {
@@ -26,12 +27,45 @@ TEST(CudaBytes, AttentionCountsKeysAndValuesOnce) {
 }
 
 TEST(CudaSplits, FillTheCardOnceAndNeverExceedTheTokens) {
-  EXPECT_EQ(attention_splits(1, 4, 7, 132, 32768), 33);
-  EXPECT_EQ(attention_splits(32, 4, 7, 132, 8192), 1);
-  EXPECT_EQ(attention_splits(1, 1, 8, 132, 1 << 20), 128);  // kMaxSplits
-  EXPECT_EQ(attention_splits(1, 1, 12, 132, 1 << 20), 66);  // two groups of heads
-  EXPECT_EQ(attention_splits(1, 4, 7, 132, 100), 2);
-  EXPECT_EQ(attention_splits(1, 1, 1, 132, 1), 1);
+  const auto splits = [](AttentionLoad load) {
+    const AttentionGrid grid = attention_grid(load, {132, {132}});
+    EXPECT_EQ(grid.cluster, 1);
+    return grid.splits;
+  };
+  EXPECT_EQ(splits({1, 4, 7, 32768}), 33);
+  EXPECT_EQ(splits({32, 4, 7, 8192}), 1);
+  EXPECT_EQ(splits({1, 1, 8, 1 << 20}), 128);  // kMaxSplits
+  EXPECT_EQ(splits({1, 1, 12, 1 << 20}), 66);  // two groups of heads
+  EXPECT_EQ(splits({1, 4, 7, 100}), 2);
+  EXPECT_EQ(splits({1, 1, 1, 1}), 1);
+}
+
+TEST(CudaSplits, OneClusterServesAShortSequenceWhereAllFitTheCard) {
+  const AttentionRoom h100{132, {132, 66, 30, 15, 7}};  // as an H100 says
+  const auto cluster = [&](AttentionLoad load) {
+    const AttentionGrid grid = attention_grid(load, h100);
+    EXPECT_TRUE(grid.cluster == 1 || grid.splits == grid.cluster);
+    return grid.cluster;
+  };
+  EXPECT_EQ(cluster({1, 4, 7, kClusterTokens}), 16);
+  EXPECT_EQ(cluster({1, 4, 7, kClusterTokens + 1}), 1);
+  EXPECT_EQ(cluster({1, 4, 7, 100}), 2);  // not more blocks than there are tiles for
+  EXPECT_EQ(cluster({2, 4, 7, kClusterTokens / 2}), 8);
+  EXPECT_EQ(cluster({2, 4, 7, kClusterTokens / 2 + 1}), 1);
+  EXPECT_EQ(cluster({1, 8, 12, 4096}), 8);
+  EXPECT_EQ(cluster({7, 4, 7, 4096}), 4);
+  EXPECT_EQ(cluster({8, 4, 7, 4096}), 2);
+  EXPECT_EQ(cluster({16, 4, 7, 2048}), 2);
+  EXPECT_EQ(cluster({32, 4, 7, 1024}), 1);
+}
+
+TEST(CudaSplits, StepsOfShortSequencesShareOneGrid) {
+  EXPECT_EQ(attention_tokens(1, 1, 100000), kClusterTokens);
+  EXPECT_EQ(attention_tokens(1, kClusterTokens, 100000), kClusterTokens);
+  EXPECT_EQ(attention_tokens(1, kClusterTokens + 1, 100000), 100000);
+  EXPECT_EQ(attention_tokens(4, kClusterTokens / 4, 100000), kClusterTokens / 4);
+  EXPECT_EQ(attention_tokens(4, kClusterTokens / 4 + 1, 100000), 100000);
+  EXPECT_EQ(attention_tokens(1, 5, 1000), 1000);
 }
 
 TEST(CudaHeads, OnlyBuiltSizesAreServed) {

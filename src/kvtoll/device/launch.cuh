@@ -30,6 +30,7 @@ struct LaunchShape {
   dim3 grid, block;
   size_t shared = 0;     // dynamic shared memory, bytes
   bool overlap = false;  // programmatic dependent launch, if the kernel's code knows of it
+  int cluster = 1;       // blocks along x that run together; more than one only in code for 9.0
 };
 
 // Whether the code of a kernel that would run was compiled for compute capability 9.0 or newer; a
@@ -48,26 +49,63 @@ void allow_shared(Kernel* kernel, size_t bytes) {
                                    static_cast<int>(bytes)));
 }
 
+// Clusters of more than 8 blocks, which not every device of a kind has to offer; see
+// resident_clusters.
+template <class Kernel>
+void allow_large_clusters(Kernel* kernel) {
+  if (!built_for_sm90(kernel)) return;
+  KVTOLL_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
+}
+
+// A launch as the runtime wants it; the attributes must outlive the configuration.
+struct LaunchConfig {
+  LaunchConfig(const LaunchShape& shape, bool overlap, cudaStream_t stream) {
+    config.gridDim = shape.grid;
+    config.blockDim = shape.block;
+    config.dynamicSmemBytes = shape.shared;
+    config.stream = stream;
+    config.attrs = attributes;
+    if (overlap) {
+      cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+      attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attribute.val.programmaticStreamSerializationAllowed = 1;
+    }
+    if (shape.cluster > 1) {
+      cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+      attribute.id = cudaLaunchAttributeClusterDimension;
+      attribute.val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
+    }
+  }
+  LaunchConfig(const LaunchConfig&) = delete;
+
+  cudaLaunchAttribute attributes[2]{};
+  cudaLaunchConfig_t config{};
+};
+
+// How many clusters of this shape run at the same time; 0 if the device or the kernel's code has
+// none so large.
+template <class Kernel>
+int resident_clusters(Kernel* kernel, const LaunchShape& shape) {
+  if (!built_for_sm90(kernel)) return 0;
+  const LaunchConfig launch(shape, false, nullptr);
+  int clusters = 0;
+  if (cudaOccupancyMaxActiveClusters(&clusters, kernel, &launch.config) == cudaSuccess)
+    return clusters;
+  (void)cudaGetLastError();  // such clusters cannot be launched
+  return 0;
+}
+
 template <class... Params, class... Args>
 void launch_kernel(void (*kernel)(Params...), const LaunchShape& shape, cudaStream_t stream,
                    Args&&... args) {
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = shape.grid;
-  config.blockDim = shape.block;
-  config.dynamicSmemBytes = shape.shared;
-  config.stream = stream;
-  config.attrs = &attribute;
   const bool overlap = shape.overlap && built_for_sm90(kernel);
-  config.numAttrs = overlap ? 1 : 0;
+  const LaunchConfig launch(shape, overlap, stream);
   // Kernels overlap on a multiprocessor only if none of them asks for another split between L1 and
   // shared memory: changing it drains the multiprocessor.
   if (overlap)
     KVTOLL_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
                                      cudaSharedmemCarveoutMaxShared));
-  KVTOLL_CUDA(cudaLaunchKernelEx(&config, kernel, Params(args)...));
+  KVTOLL_CUDA(cudaLaunchKernelEx(&launch.config, kernel, Params(args)...));
 }
 
 }  // namespace kvtoll

@@ -32,11 +32,22 @@ int head_groups(int heads, int kv_heads) { return (heads / kv_heads + 7) / 8; }
 
 template <int kDim>
 constexpr size_t shared_bytes() {
-  constexpr int kWarps = attention_warps(kDim);
-  static_assert(sizeof(WarpResult<kDim>) <= TokenRing<kDim>::kBytes,
-                "results lie where rings were");
-  static_assert(8 * kMaxSplits * 4 <= kWarps * TokenRing<kDim>::kBytes, "so do weights of splits");
-  return kWarps * (TokenRing<kDim>::kBytes + attention_depth(kDim) * 8);
+  constexpr int kWarps = attention_warps(kDim), kRings = kWarps * TokenRing<kDim>::kBytes;
+  static_assert(kWarps * int(sizeof(WarpResult<kDim>)) <= kRings, "results lie where rings were");
+  static_assert(8 * kMaxSplits * 4 <= kRings, "so do weights of splits");
+  return kRings + sizeof(BlockInbox<kDim>) + sizeof(StepInput<kDim>) +
+         kWarps * attention_depth(kDim) * 8;
+}
+
+template <int kDim>
+LaunchShape attention_shape(const AttentionGrid& grid, int items, int rows) {
+  LaunchShape shape;
+  shape.grid = dim3(static_cast<unsigned>(grid.splits), static_cast<unsigned>(items),
+                    static_cast<unsigned>(rows));
+  shape.block = dim3(attention_warps(kDim) * 32);
+  shape.shared = shared_bytes<kDim>();
+  shape.cluster = grid.cluster;
+  return shape;
 }
 
 }  // namespace
@@ -49,10 +60,7 @@ void launch_attention_decode(const AttentionParams& p, DType dtype, const Launch
   const int groups = head_groups(p.heads, p.cache.kv_heads);
   const bool served = with_dim(p.cache.dim, [&]<int kDim>() {
     constexpr int kWarps = attention_warps(kDim);
-    LaunchShape shape;
-    shape.grid = dim3(p.splits, p.cache.kv_heads * groups, p.row_count);
-    shape.block = dim3(kWarps * 32);
-    shape.shared = shared_bytes<kDim>();
+    LaunchShape shape = attention_shape<kDim>(p.grid, p.cache.kv_heads * groups, p.row_count);
     shape.overlap = launch.overlap;
     launch_kernel(dtype == DType::kF16 ? attention_decode_kernel<__half, kDim, kWarps>
                                        : attention_decode_kernel<__nv_bfloat16, kDim, kWarps>,
@@ -61,11 +69,19 @@ void launch_attention_decode(const AttentionParams& p, DType dtype, const Launch
   KVTOLL_CHECK(served, "attention with head size {}", p.cache.dim);
 }
 
-int attention_splits(int rows, int kv_heads, int gqa, int multiprocessors, int64_t max_tokens) {
-  const int items = rows * kv_heads * ((gqa + 7) / 8);
-  const int wanted = multiprocessors * kAttentionWaves / items;
-  const auto most = static_cast<int>(std::min<int64_t>(kMaxSplits, (max_tokens + 63) / 64));
-  return std::clamp(wanted, 1, std::max(most, 1));
+AttentionGrid attention_grid(const AttentionLoad& load, const AttentionRoom& room) {
+  const int items = load.rows * load.kv_heads * ((load.gqa + 7) / 8);
+  if (load.rows * load.tokens <= kClusterTokens)
+    for (int i = 4; i > 0; --i)
+      if (items <= room.clusters[i] && (64 << (i - 1)) < load.tokens) return {1 << i, 1 << i};
+  const auto most = static_cast<int>(std::min<int64_t>(kMaxSplits, (load.tokens + 63) / 64));
+  const int wanted = room.multiprocessors * kAttentionWaves / items;
+  return {std::clamp(wanted, 1, std::max(most, 1)), 1};
+}
+
+int64_t attention_tokens(int rows, int64_t tokens, int64_t max_tokens) {
+  const int64_t few = kClusterTokens / rows;
+  return std::min(tokens <= few ? few : max_tokens, max_tokens);
 }
 
 int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int splits) {
@@ -76,13 +92,21 @@ Bytes attention_decode_bytes(int64_t tokens, int rows, int heads, int kv_heads, 
   return Bytes(tokens * kv_heads * dim * 2 * 2 + int64_t(rows) * heads * dim * 2 * 2);
 }
 
-void prepare_attention(int head_dim) {
-  const auto prepare = []<int kDim>() {
-    constexpr int kWarps = attention_warps(kDim);
-    allow_shared(attention_decode_kernel<__half, kDim, kWarps>, shared_bytes<kDim>());
-    allow_shared(attention_decode_kernel<__nv_bfloat16, kDim, kWarps>, shared_bytes<kDim>());
+AttentionRoom prepare_attention(int head_dim, int multiprocessors) {
+  AttentionRoom room{multiprocessors, {multiprocessors}};
+  const auto prepare = [&]<int kDim>() {
+    const auto allow = [&](auto* kernel) {
+      allow_shared(kernel, shared_bytes<kDim>());
+      allow_large_clusters(kernel);
+      for (int i = 1; i < 5; ++i)
+        room.clusters[i] =
+            resident_clusters(kernel, attention_shape<kDim>({1 << i, 1 << i}, multiprocessors, 1));
+    };
+    allow(attention_decode_kernel<__half, kDim, attention_warps(kDim)>);
+    allow(attention_decode_kernel<__nv_bfloat16, kDim, attention_warps(kDim)>);
   };
   with_dim(head_dim, prepare);
+  return room;
 }
 
 }  // namespace kvtoll::cuda

@@ -15,6 +15,13 @@
 
 namespace kvtoll::cuda {
 
+// How a sequence's positions are spread over blocks: in one cluster of all of them, which add up
+// their results in each other's shared memory, or each on its own (cluster 1).
+struct AttentionGrid {
+  int splits = 1;  // blocks a group of heads
+  int cluster = 1;
+};
+
 struct AttentionParams {
   const void* q = nullptr;  // [rows, heads, dim], the cache's dtype
   CacheView cache;
@@ -25,21 +32,34 @@ struct AttentionParams {
   float* partial = nullptr;     // [rows, kv_heads, head groups, splits, 8, dim]
   float2* stats = nullptr;      // [rows, kv_heads, head groups, splits, 8]: maximum (base 2), sum
   unsigned* arrived = nullptr;  // [rows, kv_heads, head groups], zero before and after
-  int heads = 0, row_count = 0, splits = 1;
+  int heads = 0, row_count = 0;
+  AttentionGrid grid;
 };
 
 // Kernel: attention_decode_kernel.
 void launch_attention_decode(const AttentionParams& p, DType dtype, const LaunchContext& launch);
 
 bool attention_serves(int head_dim);  // whether a kernel was built for this head size
-int attention_splits(int rows, int kv_heads, int gqa, int multiprocessors, int64_t max_tokens);
+// What a device runs at the same time.
+struct AttentionRoom {
+  int multiprocessors = 0;
+  int clusters[5] = {};  // of 1, 2, 4, 8 and 16 blocks of attention; 0 where there are none
+};
+struct AttentionLoad {
+  int rows = 0, kv_heads = 0, gqa = 0;
+  int64_t tokens = 0;  // at most, of a sequence
+};
+AttentionGrid attention_grid(const AttentionLoad& load, const AttentionRoom& room);
+// Steps whose longest sequences have these numbers of tokens share a grid, and so a captured graph:
+// the largest such number, at most max_tokens.
+int64_t attention_tokens(int rows, int64_t tokens, int64_t max_tokens);
 int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int splits);
 
 // Keys and values once (tokens: cached positions over all rows, the new ones included), q in,
 // output.
 Bytes attention_decode_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim);
 
-// Shared-memory limits of the kernels for a head size; once, outside captures.
-void prepare_attention(int head_dim);
+// Raises limits of the kernels for a head size; once, outside captures.
+AttentionRoom prepare_attention(int head_dim, int multiprocessors);
 
 }  // namespace kvtoll::cuda

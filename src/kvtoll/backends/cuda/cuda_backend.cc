@@ -74,7 +74,7 @@ Result<void> CudaBackend::load() {
                       "{} gives a block {} KiB of shared memory; the cuda kernels need {} (A100, "
                       "H100, H200 and their like); use --backend cpu",
                       device_.name, max_shared_ >> 10, kNeeded >> 10);
-  prepare_attention(c.head_dim);
+  attention_room_ = prepare_attention(c.head_dim, device_.multiprocessors);
   prefill_ = prefill_kernel(device_.major, c.head_dim);
   KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
   KVTOLL_TRY(blas_memory_, memory_.allocate(Bytes(Cublas::kWorkspace), MemoryTag::kWorkspace));

@@ -153,6 +153,8 @@ class CudaBackend final : public Backend {
   BackendOptions options_;
   DeviceInfo device_;
   int max_shared_ = 0;  // bytes of shared memory a block may have
+  AttentionRoom attention_room_;
+  int64_t attention_tokens_ = 0;  // of this step: attention_tokens()
   PrefillKernel prefill_;
   DeviceMemory memory_;
   Stream stream_;

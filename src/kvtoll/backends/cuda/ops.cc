@@ -145,8 +145,7 @@ void CudaBackend::attend_to(int layer, const CacheView& view, bool by_row) {
   p.arrived = act_.arrived;
   p.heads = c.heads;
   p.row_count = row_count_;
-  p.splits = attention_splits(row_count_, c.kv_heads, c.gqa(), device_.multiprocessors,
-                              request_.max_tokens);
+  p.grid = attention_grid({row_count_, c.kv_heads, c.gqa(), attention_tokens_}, attention_room_);
   const OpBytes bytes{attention_decode_bytes(0, row_count_, c.heads, c.kv_heads, c.head_dim),
                       attention_decode_bytes(1, 0, c.heads, c.kv_heads, c.head_dim)};
   log_.run({"attention_decode_kernel", bytes, layer},

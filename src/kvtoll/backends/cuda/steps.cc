@@ -97,6 +97,7 @@ Result<bool> CudaBackend::begin_decode(const StepInput& input) {
                                   cudaMemcpyHostToDevice, stream_.get()));
   }
   log_.set_visible(visible);
+  attention_tokens_ = attention_tokens(row_count_, context + 1, request_.max_tokens);
   scope_.emplace(trace::Step{flushes ? trace::StepKind::kFlush : trace::StepKind::kAppend, context,
                              row_count_});
   // What a flush of stores launches depends on the host (HQQ's solver asks after each iteration).
@@ -120,10 +121,11 @@ void CudaBackend::run_ops() {
   argmax();
 }
 
-// What a captured step was made for: the number of rows; with stores also which slots the rows are
+// What a captured step was made for: the number of rows and the tokens that attention is laid out
+// for (one number up to kClusterTokens, another beyond); with stores also which slots the rows are
 // and how much is stored, which the dequantizing launches take from the host.
 CudaBackend::StepKey CudaBackend::step_key() {
-  StepKey key{row_count_};
+  StepKey key{row_count_, attention_tokens_};
   if (in_place() || !kv_.any_quantized()) return key;
   for (int row = 0; row < row_count_; ++row) {
     const int slot = rows_[static_cast<size_t>(row)];

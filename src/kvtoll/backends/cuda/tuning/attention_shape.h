@@ -14,6 +14,10 @@ constexpr int attention_blocks(int head_dim) { return head_dim > 128 ? 1 : 2; }
 // Blocks launched for each multiprocessor when one sequence's heads do not fill it.
 inline constexpr int kAttentionWaves = 1;
 inline constexpr int kMaxSplits = 128;
+// Up to so many tokens (of all sequences together) a cluster of blocks attends to each group of
+// heads. Beyond, reading on all multiprocessors counts more than adding up results quickly.
+inline constexpr int kMaxCluster = 16;
+inline constexpr int64_t kClusterTokens = 32768;
 inline constexpr int kMaxAttentionWaves = 2;  // what buffers are sized for
 
 }  // namespace kvtoll::cuda
