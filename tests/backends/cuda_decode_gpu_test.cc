@@ -54,8 +54,12 @@ constexpr Case kCases[] = {
     // batches
     {"batch2", kQwen2, 256, 4, 2, 64, 512, 19, 5, 2, DType::kF16, Launch::kGraph},
     {"batch3_bf16", kLlama, 256, 6, 2, 128, 512, 30, 5, 3, DType::kBF16, Launch::kEager},
+    {"batch5_k8", kLlama, 200, 4, 1, 96, 264, 12, 3, 5, DType::kF16, Launch::kGraph},
+    {"batch7_wide", kLlama, 4200, 6, 2, 64, 264, 10, 3, 7, DType::kF16, Launch::kGraph},
     {"batch8", kQwen3, 256, 8, 2, 128, 512, 40, 4, 8, DType::kF16, Launch::kGraph},
     {"batch17", kQwen2, 128, 2, 1, 64, 256, 9, 4, 17, DType::kF16, Launch::kGraph},
+    {"batch31_bf16", kLlama, 256, 8, 2, 128, 784, 7, 3, 31, DType::kBF16, Launch::kEager},
+    {"batch33", kQwen2, 256, 4, 2, 64, 512, 6, 3, 33, DType::kF16, Launch::kGraph},
     {"batch64", kQwen2, 128, 7, 1, 64, 256, 5, 3, 64, DType::kF16, Launch::kGraph},
 };
 

@@ -94,7 +94,6 @@ class CudaBackend final : public Backend {
   Result<void> prompt_layer(const Prompt& prompt, int layer);
   void prompt_rest(int layer, int offset, int rows);
   Result<void> prompt_store(const Prompt& prompt, int layer, bool back);
-  void lm_head_rows(const float* x, int rows, int first_logit_row);
 
   // stores.cc
   KvRun kv_run(int layer);
@@ -121,6 +120,15 @@ class CudaBackend final : public Backend {
   std::vector<TensorGroup> flushing_tensors(int slot);
   Result<void> flush_decoded();
 
+  // products.cc: of n rows; x [n, hidden] fp32 is the residual stream.
+  void product(std::string_view kernel, int layer, const Product& p, const float* bias);
+  void normalize(int layer, const float* x, const float* weight, int n);
+  void norm_qkv_rows(int layer, const float* x, int n);      // -> act_.qkv
+  void output_add_rows(int layer, float* x, int n);          // act_.attended ->
+  void norm_gate_up_rows(int layer, const float* x, int n);  // -> act_.hidden
+  void down_add_rows(int layer, float* x, int n);            // act_.hidden ->
+  void lm_head_rows(const float* x, int rows, int first_logit_row);
+
   // materialize.cc
   // Rows of the step whose stores are equally long. flushing: those that flush in this step, and to
   // the same length.
@@ -136,10 +144,6 @@ class CudaBackend final : public Backend {
   void attend_to(int layer, const CacheView& view, bool by_row);
   LaunchContext launch_context() const;
   RowMap decode_rows() const { return {act_.row_slot, act_.slot_length}; }
-  void product(std::string_view kernel, int layer, const void* weights, int rows, int k,
-               const void* x, float* out, int n, bool add);
-  void normalize(int layer, const float* x, const float* weight, int n);
-  void bias_add(int layer, const float* bias, float* x, int n, int k);
   void rope(int layer, const RopeParams& places, const float* bias, int n);
   // The products of a layer in order, and the one that follows one of them, for gemv.h.
   enum class Stage { kQkv, kOutput, kGateUp, kDown };

@@ -55,33 +55,54 @@ void launch_embed(const EmbedParams& p, DType dtype, const LaunchContext& launch
 
 Bytes embed_bytes(int64_t rows, int64_t hidden) { return Bytes(rows * hidden * (2 + 4)); }
 
-// One block a row.
+constexpr int kNormThreads = 512;
+
+// One block a row, which threads hold, eight values each; what is longer is read twice.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kNormThreads)
     rmsnorm_kernel(const float* x, const float* weight, float eps, int k, T* y) {
-  __shared__ float sums[kThreads / 32];
+  constexpr int kHeld = 2;
+  __shared__ float sums[kNormThreads / 32];
   pdl_trigger();
+  const int quads = k / 4, tid = threadIdx.x;
+  const float4* from = reinterpret_cast<const float4*>(x + int64_t(blockIdx.x) * k);
+  const float4* scale = reinterpret_cast<const float4*>(weight);
+  uint2* to = reinterpret_cast<uint2*>(y + int64_t(blockIdx.x) * k);
+  float4 v[kHeld], w[kHeld];
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j)
+    if (const int i = tid + j * kNormThreads; i < quads) w[j] = __ldg(scale + i);
   pdl_wait();
-  const float* row = x + int64_t(blockIdx.x) * k;
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j)
+    if (const int i = tid + j * kNormThreads; i < quads) v[j] = __ldcg(from + i);
   float sum = 0.0f;
-  for (int i = threadIdx.x; i < k; i += kThreads) {
-    const float v = __ldcg(row + i);
-    sum += v * v;
-  }
+  const auto square = [&](float4 a) { sum += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w; };
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j)
+    if (tid + j * kNormThreads < quads) square(v[j]);
+  for (int i = tid + kHeld * kNormThreads; i < quads; i += kNormThreads) square(__ldcg(from + i));
   sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = sum;
+  if (tid % 32 == 0) sums[tid / 32] = sum;
   __syncthreads();
   sum = 0.0f;
 #pragma unroll
   for (float s : sums) sum += s;
   const float rms = rsqrtf(sum / static_cast<float>(k) + eps);
-  for (int i = threadIdx.x; i < k; i += kThreads)
-    y[int64_t(blockIdx.x) * k + i] = from_float<T>(__ldcg(row + i) * rms * weight[i]);
+  const auto store = [&](int i, float4 a, float4 b) {
+    to[i] = make_uint2(pack2<T>(a.x * rms * b.x, a.y * rms * b.y),
+                       pack2<T>(a.z * rms * b.z, a.w * rms * b.w));
+  };
+#pragma unroll
+  for (int j = 0; j < kHeld; ++j)
+    if (const int i = tid + j * kNormThreads; i < quads) store(i, v[j], w[j]);
+  for (int i = tid + kHeld * kNormThreads; i < quads; i += kNormThreads)
+    store(i, __ldcg(from + i), __ldg(scale + i));
 }
 
 void launch_rmsnorm(const float* x, const float* weight, float eps, int rows, int k, void* y,
                     DType dtype, const LaunchContext& launch) {
-  const auto shape = shape_of(dim3(static_cast<unsigned>(rows)), kThreads, launch);
+  const auto shape = shape_of(dim3(static_cast<unsigned>(rows)), kNormThreads, launch);
   if (dtype == DType::kF16)
     launch_kernel(rmsnorm_kernel<__half>, shape, launch.stream, x, weight, eps, k,
                   static_cast<__half*>(y));
@@ -92,22 +113,30 @@ void launch_rmsnorm(const float* x, const float* weight, float eps, int rows, in
 
 Bytes rmsnorm_bytes(int64_t rows, int64_t k) { return Bytes(rows * k * (4 + 2) + k * 4); }
 
+// A thread four outputs, of eight gates and ups side by side.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     silu_mul_kernel(const float* gate_up, const float* bias, int64_t rows, int ffn, T* h) {
   pdl_trigger();
   pdl_wait();
-  const int64_t stride = int64_t(gridDim.x) * kThreads;
-  for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < rows * ffn; i += stride) {
-    float2 v = __ldcg(reinterpret_cast<const float2*>(gate_up) + i);
-    if (bias) v.x += bias[2 * (i % ffn)], v.y += bias[2 * (i % ffn) + 1];
-    h[i] = from_float<T>(silu(v.x) * v.y);
+  const int64_t count = rows * ffn / 4, stride = int64_t(gridDim.x) * kThreads;
+  for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) {
+    const float4* from = reinterpret_cast<const float4*>(gate_up) + 2 * i;
+    float4 a = __ldcg(from), b = __ldcg(from + 1);
+    if (bias) {
+      const float4* add = reinterpret_cast<const float4*>(bias) + 2 * (i % (ffn / 4));
+      const float4 c = __ldg(add), d = __ldg(add + 1);
+      a.x += c.x, a.y += c.y, a.z += c.z, a.w += c.w;
+      b.x += d.x, b.y += d.y, b.z += d.z, b.w += d.w;
+    }
+    reinterpret_cast<uint2*>(h)[i] = make_uint2(pack2<T>(silu(a.x) * a.y, silu(a.z) * a.w),
+                                                pack2<T>(silu(b.x) * b.y, silu(b.z) * b.w));
   }
 }
 
 void launch_silu_mul(const float* gate_up, const float* bias, int64_t rows, int ffn, void* h,
                      DType dtype, const LaunchContext& launch) {
-  const auto shape = shape_of(dim3(blocks_for(rows * ffn, launch)), kThreads, launch);
+  const auto shape = shape_of(dim3(blocks_for(rows * ffn / 4, launch)), kThreads, launch);
   if (dtype == DType::kF16)
     launch_kernel(silu_mul_kernel<__half>, shape, launch.stream, gate_up, bias, rows, ffn,
                   static_cast<__half*>(h));

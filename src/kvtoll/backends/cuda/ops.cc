@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
 // The operations of a decode step. One row: matrix-vector kernels with norms, biases and activation
-// fused in. More rows: cuBLAS products between small kernels.
+// fused in. More rows: products.cc.
 #include "kvtoll/backends/cuda/cuda_backend.h"
 #include "kvtoll/backends/cuda/elementwise.h"
 #include "kvtoll/backends/cuda/gemv.h"
@@ -31,30 +31,6 @@ NextWeights CudaBackend::next_weights(int layer, Stage stage) const {
           c.q_width() + 2 * c.kv_width(), 2};
 }
 
-// Several rows: x [n, k] in the weights' dtype, out [n, rows] fp32.
-void CudaBackend::product(std::string_view kernel, int layer, const void* weights, int rows, int k,
-                          const void* x, float* out, int n, bool add) {
-  const Bytes bytes(int64_t(rows) * k * 2 + int64_t(n) * k * 2 +
-                    int64_t(n) * rows * 4 * (add ? 2 : 1));
-  log_.run({kernel, {bytes}, layer}, [&] {
-    blas_->multiply({weights, x, out, n, rows, k, add, options_.weights});
-  });
-}
-
-void CudaBackend::normalize(int layer, const float* x, const float* weight, int n) {
-  const ModelConfig& c = config();
-  log_.run({"rmsnorm_kernel", {rmsnorm_bytes(n, c.hidden)}, layer}, [&] {
-    launch_rmsnorm(x, weight, static_cast<float>(c.rms_eps), n, c.hidden, act_.normed,
-                   options_.weights, launch_context());
-  });
-}
-
-void CudaBackend::bias_add(int layer, const float* bias, float* x, int n, int k) {
-  if (!bias) return;
-  log_.run({"bias_add_kernel", {bias_add_bytes(n, k)}, layer},
-           [&] { launch_bias_add(x, bias, n, k, launch_context()); });
-}
-
 void CudaBackend::embed() {
   EmbedParams p;
   p.table = weights_.embedding;
@@ -75,11 +51,7 @@ void CudaBackend::norm_qkv(int layer) {
   const ModelConfig& c = config();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
   const int width = c.q_width() + 2 * c.kv_width();
-  if (row_count_ > 1) {
-    normalize(layer, act_.x, w.attn_norm, row_count_);
-    return product("gemm_qkv", layer, w.qkv, width, c.hidden, act_.normed, act_.qkv, row_count_,
-                   false);
-  }
+  if (row_count_ > 1) return norm_qkv_rows(layer, act_.x, row_count_);
   QkvRopeParams p;
   static_cast<GemvParams&>(p) = {w.qkv,      width,       c.hidden,
                                  act_.x,     w.attn_norm, static_cast<float>(c.rms_eps),
@@ -161,11 +133,7 @@ void CudaBackend::attend(int layer) {
 void CudaBackend::output_add(int layer) {
   const ModelConfig& c = config();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  if (row_count_ > 1) {
-    product("gemm_output", layer, w.o, c.hidden, c.q_width(), act_.attended, act_.x, row_count_,
-            true);
-    return bias_add(layer, w.o_bias, act_.x, row_count_, c.hidden);
-  }
+  if (row_count_ > 1) return output_add_rows(layer, act_.x, row_count_);
   GemvParams p{w.o, c.hidden, c.q_width(), act_.attended, nullptr, 0.0f, w.o_bias, act_.x};
   p.next = next_weights(layer, Stage::kOutput);
   log_.run({"output_gemv_kernel", {gemv_bytes(c.hidden, c.q_width(), 4, true, w.o_bias)}, layer},
@@ -175,15 +143,7 @@ void CudaBackend::output_add(int layer) {
 void CudaBackend::norm_gate_up(int layer) {
   const ModelConfig& c = config();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  if (row_count_ > 1) {
-    normalize(layer, act_.x, w.ffn_norm, row_count_);
-    product("gemm_gate_up", layer, w.gate_up, 2 * c.ffn, c.hidden, act_.normed, act_.gate_up,
-            row_count_, false);
-    return log_.run({"silu_mul_kernel", {silu_mul_bytes(row_count_, c.ffn)}, layer}, [&] {
-      launch_silu_mul(act_.gate_up, w.gate_up_bias, row_count_, c.ffn, act_.hidden,
-                      options_.weights, launch_context());
-    });
-  }
+  if (row_count_ > 1) return norm_gate_up_rows(layer, act_.x, row_count_);
   GemvParams p{w.gate_up,      2 * c.ffn,  c.hidden,
                act_.x,         w.ffn_norm, static_cast<float>(c.rms_eps),
                w.gate_up_bias, act_.hidden};
@@ -197,30 +157,11 @@ void CudaBackend::norm_gate_up(int layer) {
 void CudaBackend::down_add(int layer) {
   const ModelConfig& c = config();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  if (row_count_ > 1) {
-    product("gemm_down", layer, w.down, c.hidden, c.ffn, act_.hidden, act_.x, row_count_, true);
-    return bias_add(layer, w.down_bias, act_.x, row_count_, c.hidden);
-  }
+  if (row_count_ > 1) return down_add_rows(layer, act_.x, row_count_);
   GemvParams p{w.down, c.hidden, c.ffn, act_.hidden, nullptr, 0.0f, w.down_bias, act_.x};
   p.next = next_weights(layer, Stage::kDown);
   log_.run({"down_gemv_kernel", {gemv_bytes(c.hidden, c.ffn, 4, true, w.down_bias)}, layer},
            [&] { launch_down_add(p, options_.weights, launch_context()); });
-}
-
-// x [rows, hidden] -> act_.logits from row first_logit_row on.
-void CudaBackend::lm_head_rows(const float* x, int rows, int first_logit_row) {
-  const ModelConfig& c = config();
-  float* out = act_.logits + int64_t(first_logit_row) * c.vocab;
-  if (rows > 1) {
-    normalize(-1, x, weights_.final_norm, rows);
-    return product("gemm_lm_head", -1, weights_.lm_head, c.vocab, c.hidden, act_.normed, out, rows,
-                   false);
-  }
-  GemvParams p{
-      weights_.lm_head, c.vocab, c.hidden, x, weights_.final_norm, static_cast<float>(c.rms_eps),
-      nullptr,          out};
-  log_.run({"norm_lm_head_gemv_kernel", {gemv_bytes(c.vocab, c.hidden, 4, false, false)}},
-           [&] { launch_norm_lm_head(p, options_.weights, launch_context()); });
 }
 
 void CudaBackend::norm_lm_head() { lm_head_rows(act_.x, row_count_, 0); }

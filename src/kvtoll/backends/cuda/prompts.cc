@@ -64,9 +64,7 @@ void CudaBackend::prompt_qkv(const Prompt& prompt, int layer, int offset, int ro
                              RopeParams places) {
   const ModelConfig& c = config();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  normalize(layer, act_.x + int64_t(offset) * c.hidden, w.attn_norm, rows);
-  product("gemm_qkv", layer, w.qkv, c.q_width() + 2 * c.kv_width(), c.hidden, act_.normed, act_.qkv,
-          rows, false);
+  norm_qkv_rows(layer, act_.x + int64_t(offset) * c.hidden, rows);
   places.rows = {act_.row_slot + prompt.row, act_.slot_length, offset, true};
   rope(layer, places, w.qkv_bias, rows);
 }
@@ -94,20 +92,10 @@ void CudaBackend::prompt_attention(const Prompt& prompt, int layer, int offset, 
 
 // The layer after attention, for one chunk.
 void CudaBackend::prompt_rest(int layer, int offset, int rows) {
-  const ModelConfig& c = config();
-  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-  float* x = act_.x + int64_t(offset) * c.hidden;
-  product("gemm_output", layer, w.o, c.hidden, c.q_width(), act_.attended, x, rows, true);
-  bias_add(layer, w.o_bias, x, rows, c.hidden);
-  normalize(layer, x, w.ffn_norm, rows);
-  product("gemm_gate_up", layer, w.gate_up, 2 * c.ffn, c.hidden, act_.normed, act_.gate_up, rows,
-          false);
-  log_.run({"silu_mul_kernel", {silu_mul_bytes(rows, c.ffn)}, layer}, [&] {
-    launch_silu_mul(act_.gate_up, w.gate_up_bias, rows, c.ffn, act_.hidden, options_.weights,
-                    launch_context());
-  });
-  product("gemm_down", layer, w.down, c.hidden, c.ffn, act_.hidden, x, rows, true);
-  bias_add(layer, w.down_bias, x, rows, c.hidden);
+  float* x = act_.x + int64_t(offset) * config().hidden;
+  output_add_rows(layer, x, rows);
+  norm_gate_up_rows(layer, x, rows);
+  down_add_rows(layer, x, rows);
 }
 
 // The prompt's keys and values, in the read buffers or in place until now, go where their formats
