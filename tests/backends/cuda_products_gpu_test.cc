@@ -133,8 +133,9 @@ constexpr double kSums = 2e-6;
 double budget(DType dtype) { return dtype == DType::kF16 ? kSums : kSums + 4e-6; }
 
 TEST_F(CudaProducts, AreTheSumsAtEveryWidth) {
-  // One slice's end, pieces that stay and that are exchanged, short ones first and last in a ring.
-  for (int k : {8, 24, 40, 200, 1920, 3584, 3848, 4104, 7688, 9000, 11592, 18944, 30000})
+  // Slices' ends, one piece and more, short ones first and last in a ring, both shapes.
+  for (int k :
+       {8, 24, 40, 200, 1792, 1920, 3584, 3840, 3848, 7680, 7688, 9000, 11592, 18944, 30000})
     for (DType dtype : {DType::kF16, DType::kBF16}) {
       const Problem p(dtype, 35, k);
       const double normed = error(p, Kind::kLmHead), plain = error(p, Kind::kOutput);

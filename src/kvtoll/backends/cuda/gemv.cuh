@@ -1,16 +1,17 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// The body of the matrix-vector kernels. A block owns a contiguous range of rows; its warps split
-// every row between them along k, so all are equally busy whatever the number of rows, and one more
-// warp finishes rows. Products are tensor-core products of eight rows of weights and the terms of
-// x: one load of 16 bytes and one instruction for eight weights a lane, which takes 20 W less than
-// converting and multiplying them one by one (docs/lab.md). Weights start to flow before the
-// previous kernel has ended (launch.cuh).
+// The body of the matrix-vector kernels. A block owns a contiguous range of rows. One warp fills
+// the block's ring with weights, eight rows a stage; the multiplying warps take a slice along k
+// each, so all are equally busy whatever the number of rows; one more warp finishes rows. Products
+// are tensor-core products of eight rows of weights and the terms of x: one load of 16 bytes and
+// one instruction for eight weights a lane, which takes 20 W less than converting and multiplying
+// them one by one (docs/lab.md). Weights start to flow before the previous kernel has ended
+// (launch.cuh).
 #pragma once
 
-#include "kvtoll/backends/cuda/copy_ring.cuh"
 #include "kvtoll/backends/cuda/gemv_epilogue.cuh"
 #include "kvtoll/backends/cuda/gemv_input.cuh"
+#include "kvtoll/backends/cuda/stage_ring.cuh"
 #include "kvtoll/backends/cuda/tuning/gemv_shape.h"
 
 namespace kvtoll::cuda {
@@ -19,18 +20,19 @@ inline constexpr int kGemvBatch = 32;   // rows that are finished together: one 
 inline constexpr int kGemvBatches = 4;  // whose partial sums may wait to be finished
 
 template <class S>
-using WeightRing = CopyRing<S::kDepth, S::kStageBytes>;
+using WeightRing = StageRing<S::kDepth, S::kStageBytes>;
 
-// Dynamic shared memory: rings | x in one or two terms | partial sums [2][warps][batch] | barriers
-// | sums of squares [warps].
+// Dynamic shared memory: ring | x of each warp in one or two terms | partial sums [batches][warps]
+// [batch] | barriers | sums of squares [warps] | count of finished batches.
 template <class S, bool kNormed>
 struct GemvShared {
-  int x, partial, barriers, squares, finished, total;
+  int x, x_chunks, partial, barriers, squares, finished, total;
   __host__ __device__ explicit GemvShared(int k) {
-    x = S::kWarps * WeightRing<S>::kBytes;
-    partial = x + (k / 8 + (kNormed ? term_stride(k) : 0)) * 16;
+    x = WeightRing<S>::kBytes;
+    x_chunks = kNormed ? 2 * term_stride<S>(k) : piece_count<S>(k) * S::kChunks;  // of a warp
+    partial = x + S::kWarps * x_chunks * 16;
     barriers = partial + kGemvBatches * S::kWarps * kGemvBatch * 4;
-    squares = barriers + S::kWarps * S::kDepth * 8;
+    squares = barriers + WeightRing<S>::kBarrierBytes;
     finished = squares + S::kWarps * 4;
     total = finished + 4;
   }
@@ -60,84 +62,99 @@ __device__ __forceinline__ void prefetch_successor(const NextWeights& next, int 
     prefetch_l2(static_cast<const unsigned char*>(next.weights) + at, kShare);
 }
 
-// The walk of one warp over its tiles: eight rows at a time, each in pieces of at most kChunks
-// chunks along k. It asks for them in the order in which they will be multiplied, far ahead.
+// What the filling warp asks for: rows [row, end), eight at a time, each in pieces along k.
 template <class S>
-struct GemvWalk {
-  const unsigned char* group;  // first row of the group to ask for next, first chunk of the warp
-  int64_t row_bytes;
-  int left;    // rows from that group on
-  int chunks;  // of the warp in every row
-  int part = 0;
+struct WeightWalk {
+  const unsigned char* weights;
+  int row, end, chunks;  // chunks of a row
+  int chunk = 0;         // of the next piece
 
-  __device__ __forceinline__ void request_next(WeightRing<S>& ring) {
-    if (left <= 0) return ring.skip();
-    ring.request(min(kGemvRows, left), S::kRowBytes, group + part * 16, row_bytes,
-                 min(S::kChunks, chunks - part) * 16);
-    part += S::kChunks;
-    if (part < chunks) return;
-    part = 0;
-    left -= kGemvRows;
-    group += kGemvRows * row_bytes;
+  __device__ __forceinline__ WeightWalk(const GemvParams& p, int first, int end)
+      : weights(static_cast<const unsigned char*>(p.weights)),
+        row(first),
+        end(end),
+        chunks(p.k / 8) {}
+
+  // The next stage as soon as there is room; false: there is no more.
+  __device__ __forceinline__ bool fill_next(WeightRing<S>& ring, int lane) {
+    if (row >= end) return false;
+    const int64_t row_bytes = int64_t(chunks) * 16;
+    ring.fill(min(kGemvRows, end - row), S::kRowBytes, weights + row * row_bytes + chunk * 16,
+              row_bytes, min(S::kPiece, chunks - chunk) * 16, lane);
+    chunk += S::kPiece;
+    if (chunk >= chunks) chunk = 0, row += kGemvRows;
+    return true;
   }
 };
 
-// x for one piece of a row as the right operand of the tensor-core products, one a step of four
+// The slices of x of one piece as the right operand of the tensor-core products, one a step of four
 // chunks. Eight rows of weights fill the left operand of sixteen: its lower half has the first four
 // values of each chunk, its upper half the last four. So a column holds one half of the chunks of
-// one term, the others and what is beyond the piece are zeros; lane 4 column + c has chunk c.
+// one term, the others are zeros; lane 4 column + c has chunk c.
 template <class S, int kTerms>
 struct Fragments {
   uint2 step[S::kSteps];
 
-  __device__ __forceinline__ void load(const uint4* x, int stride, int count, int lane) {
+  __device__ __forceinline__ void load(const uint4* x, int stride, int lane) {
     const int term = lane / 4 % kTerms, half = lane / 4 / kTerms, c = lane % 4;
     const uint2* from = reinterpret_cast<const uint2*>(x + term * stride + c) + half;
 #pragma unroll
-    for (int j = 0; j < S::kSteps; ++j)
-      step[j] = half < 2 && 4 * j + c < count ? from[8 * j] : uint2{};
+    for (int j = 0; j < S::kSteps; ++j) step[j] = half < 2 ? from[8 * j] : uint2{};
   }
 };
 
 // What a stage holds behind a piece is multiplied by zeros, so it must be numbers: zeros behind the
 // first pieces, older weights later.
 template <class S>
-__device__ __forceinline__ void clear_padding(WeightRing<S>& ring, unsigned char* stages,
-                                              int chunks, int lane) {
-  unsigned char* row = stages + lane / 4 * S::kRowBytes;
+__device__ __forceinline__ void clear_padding(unsigned char* stages, int chunks, int warp,
+                                              int lane) {
   for (int stage = 0, start = 0; stage < S::kDepth; ++stage) {
-    for (int i = chunks - start + lane % 4; i < S::kChunks; i += 4)
-      reinterpret_cast<uint4*>(row + stage * S::kStageBytes)[i] = uint4{};
-    start = start + S::kChunks < chunks ? start + S::kChunks : 0;
+    const int n = chunks - start;
+    for (int row = warp; row < kGemvRows; row += S::kWarps) {
+      auto* to = reinterpret_cast<uint4*>(stages + stage * S::kStageBytes + row * S::kRowBytes);
+      for (int i = n + lane; i < min(n + S::kChunks, S::kPiece); i += 32) to[i] = uint4{};
+    }
+    start = n > S::kPiece ? start + S::kPiece : 0;
   }
-  if (chunks > S::kChunks && chunks < S::kDepth * S::kChunks) ring.order_stores();
+  if (chunks > S::kPiece) order_stores_before_copies();
 }
 
-// Eight rows: waits for their pieces, multiplies, asks for later ones. Lane 4 g returns row g.
+// A multiplying warp.
 template <class S, class T, int kTerms>
-__device__ __forceinline__ float multiply_rows(WeightRing<S>& ring, GemvWalk<S>& walk,
-                                               Fragments<S, kTerms>& x, const uint4* x_shared,
-                                               int stride, int lane) {
-  float even[4] = {}, odd[4] = {};
-  for (int start = 0; start < walk.chunks; start += S::kChunks) {
-    if (walk.chunks > S::kChunks)  // otherwise x has stayed in registers
-      x.load(x_shared + start, stride, walk.chunks - start, lane);
-    const unsigned char* stage = ring.wait();
-    const uint4* row = reinterpret_cast<const uint4*>(stage + lane / 4 * S::kRowBytes) + lane % 4;
+struct Multiplier {
+  WeightRing<S>& ring;
+  const uint4* x;  // the warp's
+  int k, warp, lane;
+  Fragments<S, kTerms> fragments;
+
+  // After x has been stored.
+  __device__ __forceinline__ void begin() { fragments.load(x, term_stride<S>(k), lane); }
+
+  // Products of eight rows; lane 4 g returns row g.
+  __device__ __forceinline__ float rows() {
+    float even[4] = {}, odd[4] = {};
+    const int pieces = piece_count<S>(k);
+    for (int piece = 0; piece < pieces; ++piece) {
+      if (pieces > 1)  // otherwise x has stayed in registers
+        fragments.load(x + piece * S::kChunks, term_stride<S>(k), lane);
+      const int first = slice_of<S>(k, piece, warp).first;
+      const auto* row =
+          reinterpret_cast<const uint4*>(ring.wait() + lane / 4 * S::kRowBytes) + first + lane % 4;
 #pragma unroll
-    for (int j = 0; j < S::kSteps; ++j) {
-      const uint4 w = row[4 * j];
-      mma16816<T>(j % 2 ? odd : even, w.x, w.z, w.y, w.w, x.step[j].x, x.step[j].y);
+      for (int j = 0; j < S::kSteps; ++j) {
+        const uint4 w = row[4 * j];
+        const uint2 v = fragments.step[j];
+        mma16816<T>(j % 2 ? odd : even, w.x, w.z, w.y, w.w, v.x, v.y);
+      }
+      ring.release(lane);
     }
-    ring.release();
-    walk.request_next(ring);
+    // Lane 4 g + c has columns 2 c and 2 c + 1: [0, 1] of the lower half, [2, 3] of the upper.
+    if constexpr (kTerms == 1) return even[0] + odd[0] + even[3] + odd[3];
+    const float low = even[0] + odd[0] + even[1] + odd[1];
+    const float high = even[2] + odd[2] + even[3] + odd[3];
+    return low + __shfl_down_sync(0xffffffffu, high, 1);
   }
-  // Lane 4 g + c has columns 2 c and 2 c + 1: [0, 1] of the lower half, [2, 3] of the upper.
-  if constexpr (kTerms == 1) return even[0] + odd[0] + even[3] + odd[3];
-  const float low = even[0] + odd[0] + even[1] + odd[1];
-  const float high = even[2] + odd[2] + even[3] + odd[3];
-  return low + __shfl_down_sync(0xffffffffu, high, 1);
-}
+};
 
 // Partial sums on their way from the multiplying warps to the finishing one, which never wait for
 // each other unless kGemvBatches batches lie between them.
@@ -153,10 +170,12 @@ struct SumExchange {
     while (batch - *finished >= kGemvBatches) __nanosleep(32);
   }
   __device__ __forceinline__ void hand_over(int batch) const {
-    asm volatile("bar.arrive %0, %1;" ::"r"(1 + batch % kGemvBatches), "n"(S::kThreads) : "memory");
+    asm volatile("bar.arrive %0, %1;" ::"r"(1 + batch % kGemvBatches), "n"((S::kWarps + 1) * 32)
+                 : "memory");
   }
   __device__ __forceinline__ void wait_for(int batch) const {
-    asm volatile("bar.sync %0, %1;" ::"r"(1 + batch % kGemvBatches), "n"(S::kThreads) : "memory");
+    asm volatile("bar.sync %0, %1;" ::"r"(1 + batch % kGemvBatches), "n"((S::kWarps + 1) * 32)
+                 : "memory");
   }
 };
 
@@ -191,54 +210,46 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
   pdl_trigger();
   const GemvShared<S, kNormed> at(p.k);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  uint4* x = reinterpret_cast<uint4*>(shared + at.x);
+  const int first = first_row(p.rows, unit, blockIdx.x, gridDim.x);
+  const int end = first_row(p.rows, unit, blockIdx.x + 1, gridDim.x);
   float* squares = reinterpret_cast<float*>(shared + at.squares);
   const SumExchange<S> exchange{reinterpret_cast<float*>(shared + at.partial),
                                 reinterpret_cast<int*>(shared + at.finished)};
-  const int first = first_row(p.rows, unit, blockIdx.x, gridDim.x);
-  const int end = first_row(p.rows, unit, blockIdx.x + 1, gridDim.x);
-  if (warp == S::kWarps) {
+  WeightRing<S> ring(shared, shared + at.barriers);
+
+  if (warp == S::kWarps) {  // fills the ring
+    if (lane == 0) ring.init(S::kWarps);
+    __syncwarp();
+    WeightWalk<S> walk(p, first, end);
+    for (int i = 0; i < S::kDepth; ++i) walk.fill_next(ring, lane);
+    __syncthreads();
+    while (walk.fill_next(ring, lane)) {
+    }
+    return;
+  }
+  if (warp > S::kWarps) {  // finishes rows
     if (lane == 0) *exchange.finished = 0;
     __syncthreads();
     return finish_rows<S, T, kNormed, Epilogue>(p, exchange, squares, first, end, lane);
   }
-  // Slices in units of 64 bytes, so that no memory access is shared by two warps.
-  const int all = p.k / 8, units = (all + 3) / 4;
-  ChunkRange own{units * warp / S::kWarps * 4, 0};
-  own.count = min(all, units * (warp + 1) / S::kWarps * 4) - own.first;
-  GemvWalk<S> walk{};
-  walk.row_bytes = int64_t(p.k) * 2;
-  walk.chunks = own.count;
-  walk.group =
-      static_cast<const unsigned char*>(p.weights) + first * walk.row_bytes + own.first * 16;
-  walk.left = own.count > 0 ? end - first : 0;  // a warp without chunks adds zeros
-  unsigned char* stages = shared + warp * WeightRing<S>::kBytes;
-  WeightRing<S> ring(stages, reinterpret_cast<uint64_t*>(shared + at.barriers) + warp * S::kDepth,
-                     lane);
-  for (int i = 0; i < S::kDepth; ++i) walk.request_next(ring);
-  clear_padding<S>(ring, stages, own.count, lane);
-  __syncthreads();  // `finished` is set
 
-  // --- the input, once everything before this kernel is complete
-  constexpr int kTerms = kNormed ? 2 : 1;
-  const int stride = term_stride(p.k);
+  clear_padding<S>(shared, p.k / 8, warp, lane);
+  __syncthreads();
+  uint4* x = reinterpret_cast<uint4*>(shared + at.x) + warp * at.x_chunks;
   float unscale = 1.0f;
   if constexpr (kNormed)
-    unscale = load_normed<T>(p, x, own, squares + warp, lane);
+    unscale = load_normed<S, T>(p, x, squares + warp, warp, lane);
   else
-    load_plain(p, x, own, lane);
+    load_plain<S>(p, x, warp, lane);
   __syncwarp();
-  x += own.first;
-  Fragments<S, kTerms> fragments;
-  fragments.load(x, stride, own.count, lane);
-
-  // --- the rows, eight at a time
+  Multiplier<S, T, kNormed ? 2 : 1> multiply{ring, x, p.k, warp, lane};
+  multiply.begin();
   for (int batch = 0, row0 = first; row0 < end; ++batch, row0 += kGemvBatch) {
     float* sums = exchange.of(batch) + warp * kGemvBatch;
     exchange.wait_for_room(batch);
     for (int r = 0; r < min(kGemvBatch, end - row0); r += kGemvRows) {
-      const float sum = multiply_rows<S, T, kTerms>(ring, walk, fragments, x, stride, lane);
-      if (lane % 4 == 0) sums[r + lane / 4] = sum * unscale;
+      const float sum = multiply.rows() * unscale;
+      if (lane % 4 == 0) sums[r + lane / 4] = sum;
     }
     exchange.hand_over(batch);
   }

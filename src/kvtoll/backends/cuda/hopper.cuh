@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// What compute capability 9.0 has beyond mma.sync: mbarriers, tensor copies into swizzled shared
-// memory, and products of a warpgroup (wgmma). Source: PTX ISA 8.x. Compiled for sm_90a only.
+// What compute capability 9.0 has beyond mma.sync: tensor copies into swizzled shared memory, and
+// products of a warpgroup (wgmma). Source: PTX ISA 8.x. Compiled for sm_90a only.
 //
 // Tiles in shared memory are columns of 64 16-bit values: a row is 128 bytes, eight rows an atom of
 // 1,024 bytes in which 16-byte chunk c of row r lies at c ^ (r % 8).
@@ -12,32 +12,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kvtoll/backends/cuda/mbarrier.cuh"
+
 namespace kvtoll::cuda::hopper {
-
-__device__ __forceinline__ uint32_t shared_address(const void* p) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
-
-__device__ __forceinline__ void barrier_init(uint32_t barrier, int arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals));
-}
-__device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
-               : "memory");
-}
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t phase) {
-  uint32_t done = 0;
-  while (!done)
-    asm volatile(
-        "{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, "
-        "p; }"
-        : "=r"(done)
-        : "r"(barrier), "r"(phase)
-        : "memory");
-}
 
 // One box of a three-dimensional tensor, its first element at (x, y, z); completes on `barrier`.
 __device__ __forceinline__ void copy_box(uint32_t to, const CUtensorMap* map, int x, int y, int z,
