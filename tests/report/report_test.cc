@@ -109,6 +109,20 @@ TEST_F(Report, TheTerminalSaysHowNearTheMemorysRateAStepComes) {
   EXPECT_THAT(text, HasSubstr("--attention fused --launch graph"));
 }
 
+TEST_F(Report, PathsOfOneConfigurationAreCompared) {
+  RunRecord hf = good_record("fp16", 100), fused = good_record("fp16", 125);
+  for (RunRecord* r : {&hf, &fused}) r->config.backend = "cuda";
+  hf.config.path = "hf";
+  fused.config.path = "fused";
+  write(hf);
+  write(fused);
+  const std::string text = *terminal_report(results_);
+  EXPECT_THAT(text, HasSubstr("tiny, fp16, n5 r128: fused against Hugging Face's path, decode "
+                              "throughput +25 % ± "));
+  EXPECT_THAT(text, HasSubstr("(125.0 and 100.0 tok/s)."));
+  EXPECT_THAT(text, Not(HasSubstr("--attention fused")));
+}
+
 TEST_F(Report, WritesOneSelfContainedPage) {
   const auto files = write_report({results_}, results_);
   ASSERT_TRUE(files) << files.error().message;

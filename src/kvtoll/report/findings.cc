@@ -9,8 +9,10 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "kvtoll/report/difference.h"
+#include "kvtoll/report/summary.h"
 
 namespace kvtoll::report {
 namespace {
@@ -100,6 +102,29 @@ std::vector<std::string> findings(const std::vector<Series>& all) {
     }
   std::vector<std::string> sentences;
   for (auto& kind : by_kind) std::ranges::move(kind, std::back_inserter(sentences));
+  return sentences;
+}
+
+std::vector<std::string> path_findings(const ResultSet& set) {
+  const auto same = [](const ConfigFields& a, const ConfigFields& b) {
+    const auto key = [](const ConfigFields& c) {
+      return std::tie(c.model, c.kv, c.new_tokens, c.residual, c.batch, c.prompt_tokens);
+    };
+    return key(a) == key(b) && a.backend == b.backend;
+  };
+  std::vector<std::string> sentences;
+  for (const RunRecord& hf : set.records)
+    for (const RunRecord& other : set.records) {
+      const ConfigFields& c = other.config;
+      if (hf.status != Status::kOk || other.status != Status::kOk || hf.config.path != "hf" ||
+          c.path == "hf" || !same(hf.config, c))
+        continue;
+      sentences.push_back(fmt::format(
+          "{}, {}, {}: {} against Hugging Face's path, decode throughput {} ({:.1f} and "
+          "{:.1f} tok/s).",
+          c.model, c.kv, short_label(c), c.path, percent_text(throughput_difference(hf, other)),
+          other.throughput.decode_tok_s.mean, hf.throughput.decode_tok_s.mean));
+    }
   return sentences;
 }
 

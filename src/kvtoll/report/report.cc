@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "kvtoll/core/files.h"
@@ -28,18 +30,20 @@ constexpr const char* kBandwidthNote =
     "GB/s: the bytes that a step must move, over its time in untraced runs; measured: what this "
     "machine's memory gave a plain read before the study.";
 
-// What the paths are, where Hugging Face's was taken.
+// What the paths are and cost, where Hugging Face's was taken.
 std::string path_note(const ResultSet& set) {
-  bool hf = false, fused = false;
-  for (const RunRecord& r : set.records) {
-    hf = hf || r.config.path == "hf";
-    fused = fused || r.config.path == "fused";
-  }
-  if (!hf) return "";
-  return fmt::format(
-      "hf is Hugging Face's own work: dequantize, concatenate, attend, one launch at a time. {}\n",
-      fused ? "fused reads the cache in place, a captured step at once."
-            : "To see what the engine does without it: --attention fused --launch graph.");
+  const auto taken = [&](std::string_view path) {
+    return std::ranges::any_of(set.records,
+                               [&](const RunRecord& r) { return r.config.path == path; });
+  };
+  if (!taken("hf")) return "";
+  std::string text =
+      "hf is Hugging Face's own work: dequantize, concatenate, attend, one launch at a time. ";
+  text += taken("fused")
+              ? "fused reads the cache in place, a captured step at once.\n"
+              : "To see what the engine does without it: --attention fused --launch graph.\n";
+  for (const std::string& finding : path_findings(set)) text += finding + "\n";
+  return text;
 }
 
 // What, where, when and with which command.
@@ -173,7 +177,8 @@ Document make_document(const ResultSet& set, const std::vector<fs::path>& places
   const std::vector<Series> all = make_series(set);
   Section found{.title = "Findings"}, figures{.title = "Figures"},
       categories{.title = "Time by category"};
-  found.sentences = findings(all);
+  found.sentences = path_findings(set);
+  std::ranges::move(findings(all), std::back_inserter(found.sentences));
   for (const Series& s : all) {
     add_figures(s, out, figures, files);
     if (auto table = attribution_table(s)) categories.tables.push_back(std::move(*table));
