@@ -177,17 +177,21 @@ struct ClusterMerge {
   }
 };
 
-// True in all threads of the last of `count` blocks to arrive; the counter is zero again after it.
-__device__ __forceinline__ bool last_to_arrive(unsigned* counter, int count) {
+// True in all threads of the last of `count` blocks to arrive, which then sees what all of them
+// wrote; the counter is zero again after it. One thread releases and acquires for its block.
+__device__ __forceinline__ bool last_to_arrive(unsigned* counter, unsigned count) {
   __shared__ bool last;
-  __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) {
-    last = atomicAdd(counter, 1u) + 1 == static_cast<unsigned>(count);
+    unsigned before;
+    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
+                 : "=r"(before)
+                 : "l"(counter)
+                 : "memory");
+    last = before + 1 == count;
     if (last) *counter = 0;
   }
   __syncthreads();
-  if (last) __threadfence();
   return last;
 }
 

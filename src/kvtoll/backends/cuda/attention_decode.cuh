@@ -8,6 +8,7 @@
 #include "kvtoll/backends/cuda/attention_decode.h"
 #include "kvtoll/backends/cuda/attention_tiles.cuh"
 #include "kvtoll/backends/cuda/copy_ring.cuh"
+#include "kvtoll/backends/cuda/next_weights.cuh"
 #include "kvtoll/backends/cuda/tuning/attention_shape.h"
 #include "kvtoll/device/launch.cuh"
 
@@ -153,6 +154,8 @@ __global__ void __launch_bounds__(kWarps * 32, attention_blocks(kDim))
     ring.release();
     walk.request_next(ring);
   }
+
+  prefetch_next<kWarps>(p.next, blockIdx.y * splits + blockIdx.x, gridDim.y * splits, warp);
 
   // --- the warps' results, where the rings were; then the blocks'
   __syncthreads();

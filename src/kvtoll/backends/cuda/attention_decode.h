@@ -20,6 +20,10 @@ namespace kvtoll::cuda {
 struct AttentionGrid {
   int splits = 1;  // blocks a group of heads
   int cluster = 1;
+
+  // Whether all multiprocessors read, and so much that weights brought into the L2 before would not
+  // stay there.
+  bool streams() const { return cluster == 1 && splits > 1; }
 };
 
 struct AttentionParams {
@@ -34,6 +38,7 @@ struct AttentionParams {
   unsigned* arrived = nullptr;  // [rows, kv_heads, head groups], zero before and after
   int heads = 0, row_count = 0;
   AttentionGrid grid;
+  NextWeights next;  // of the output product, or null
 };
 
 // Kernel: attention_decode_kernel.

@@ -141,6 +141,7 @@ class CudaBackend final : public Backend {
   Result<void> attend_materialized(int layer);
 
   // ops.cc
+  AttentionGrid attention_now() const;
   void attend_to(int layer, const CacheView& view, bool by_row);
   LaunchContext launch_context() const;
   RowMap decode_rows() const { return {act_.row_slot, act_.slot_length}; }

@@ -11,6 +11,7 @@
 
 #include "kvtoll/backends/cuda/gemv_epilogue.cuh"
 #include "kvtoll/backends/cuda/gemv_input.cuh"
+#include "kvtoll/backends/cuda/next_weights.cuh"
 #include "kvtoll/backends/cuda/stage_ring.cuh"
 #include "kvtoll/backends/cuda/tuning/gemv_shape.h"
 
@@ -37,30 +38,6 @@ struct GemvShared {
     total = finished + 4;
   }
 };
-
-// Brings bytes (a multiple of 16) into the L2; one lane's instruction.
-__device__ __forceinline__ void prefetch_l2(const unsigned char* from, int bytes) {
-#if KVTOLL_BULK_COPY
-  if (threadIdx.x % 32 == 0)
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-#endif
-}
-
-// Where the rows of block b of a kernel of `blocks` blocks start.
-__device__ __forceinline__ int first_row(int rows, int unit, int b, int blocks) {
-  return static_cast<int>(static_cast<int64_t>(rows / unit) * b / blocks) * unit;
-}
-
-// This warp's share of what the block's successor reads first.
-template <class S>
-__device__ __forceinline__ void prefetch_successor(const NextWeights& next, int warp) {
-  if (!next.weights) return;
-  constexpr int kShare = kAheadBytes / S::kWarps;
-  const int64_t row = first_row(next.rows, next.unit, blockIdx.x, gridDim.x);
-  const int64_t at = row * next.row_bytes + warp * kShare;
-  if (at + kShare <= next.rows * next.row_bytes)
-    prefetch_l2(static_cast<const unsigned char*>(next.weights) + at, kShare);
-}
 
 // What the filling warp asks for: rows [row, end), eight at a time, each in pieces along k.
 template <class S>
@@ -253,7 +230,7 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
     }
     exchange.hand_over(batch);
   }
-  prefetch_successor<S>(p.next, warp);  // all of ours is here
+  prefetch_next<S::kWarps>(p.next, blockIdx.x, gridDim.x, warp);  // all of ours is here
 }
 
 }  // namespace kvtoll::cuda

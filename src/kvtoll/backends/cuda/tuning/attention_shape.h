@@ -17,7 +17,7 @@ inline constexpr int kMaxSplits = 128;
 // Up to so many tokens (of all sequences together) a cluster of blocks attends to each group of
 // heads. Beyond, reading on all multiprocessors counts more than adding up results quickly.
 inline constexpr int kMaxCluster = 16;
-inline constexpr int kClusterTokens = 32768;
+inline constexpr int kClusterTokens = 20480;
 inline constexpr int kMaxAttentionWaves = 2;  // what buffers are sized for
 
 }  // namespace kvtoll::cuda
