@@ -7,14 +7,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "kvtoll/backends/cuda/attention_decode.h"
-#include "kvtoll/backends/cuda/cublas.h"
 #include "kvtoll/backends/cuda/elementwise.h"
-#include "kvtoll/backends/cuda/gemm_rows.h"
 #include "kvtoll/backends/cuda/gemv.h"
 #include "kvtoll/backends/cuda/rope.h"
 #include "kvtoll/backends/cuda/synthetic.h"
@@ -53,11 +50,6 @@ class Bench {
     prepare_gemv({kHidden, kHidden, kFfn}, DType::kF16, max_shared_);
     attention_room_ = prepare_attention(128, device_.multiprocessors);
     products();
-    KVTOLL_TRY(auto blas_memory,
-               memory_.allocate(Bytes(Cublas::kWorkspace), MemoryTag::kWorkspace));
-    KVTOLL_TRY(blas_, Cublas::open(stream_.get(), blas_memory.get(), Cublas::kWorkspace));
-    gemm_rows_ = GemmRows::on_device(device_.major, device_.multiprocessors, max_shared_);
-    for (int n : {2, 8, 32}) products_of_rows(n);
     small();
     for (int64_t context : {128, 1024, 2048, 8192, 32768, 131072}) attention(1, context);
     attention(32, 8192);
@@ -160,36 +152,6 @@ class Bench {
     gemv("norm_gate_up_gemv_kernel", launch_norm_gate_up, 2 * kFfn, kHidden, 1, false);
     gemv("down_gemv_kernel", launch_down_add, kHidden, kFfn, 4, true);
     gemv("norm_lm_head_gemv_kernel", launch_norm_lm_head, kVocab, kHidden, 4, false);
-  }
-
-  // The product of a step of several sequences, by our kernel and by cuBLAS.
-  void product_of_rows(const char* name, int n, int rows, int k, GemmFinish finish) {
-    const int64_t matrix = int64_t(rows) * k * 2;
-    const auto copies = static_cast<int>(kPoolBytes / matrix);
-    GemmRowsParams p{
-        nullptr, nullptr, rows, k, scratch_.get(), n, scratch_.get<char>() + (16 << 20), finish};
-    const std::string at = std::string(" ") + name + " x " + std::to_string(n);
-    const auto cold = [&](int i) { return pool_.get<char>() + i % copies * matrix; };
-    if (const auto plan = gemm_rows_.plan(n, k))
-      add("gemm_rows_sm90_kernel" + at, gemm_rows_bytes(p), std::min(copies, 64),
-          [&](int i, const LaunchContext& context) {
-            p.weights = cold(i);
-            launch_gemm_rows(p, *plan, DType::kF16, context);
-          });
-    const bool adds = finish == GemmFinish::kAdd;
-    p.finish = adds ? GemmFinish::kAdd : GemmFinish::kStore;
-    add("cublasGemmEx" + at, gemm_rows_bytes(p), std::min(copies, 64),
-        [&](int i, const LaunchContext&) {
-          blas_->multiply(
-              {cold(i), p.x, static_cast<float*>(p.out), n, rows, k, adds, DType::kF16});
-        });
-  }
-  void products_of_rows(int n) {
-    product_of_rows("qkv", n, 4608, kHidden, GemmFinish::kStore);
-    product_of_rows("output", n, kHidden, kHidden, GemmFinish::kAdd);
-    product_of_rows("gate_up", n, 2 * kFfn, kHidden, GemmFinish::kGate);
-    product_of_rows("down", n, kHidden, kFfn, GemmFinish::kAdd);
-    product_of_rows("lm_head", n, kVocab, kHidden, GemmFinish::kStore);
   }
 
   // What surrounds the products: one row, or 32 where only batches launch it. (The rows that
@@ -297,8 +259,6 @@ class Bench {
   Stream stream_;
   MeasuredBandwidth peak_;
   DeviceBuffer pool_, scratch_;
-  std::unique_ptr<Cublas> blas_;
-  GemmRows gemm_rows_;
   std::vector<Row> rows_;
 };
 

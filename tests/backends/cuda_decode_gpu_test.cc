@@ -56,11 +56,6 @@ constexpr Case kCases[] = {
     {"batch3_bf16", kLlama, 256, 6, 2, 128, 512, 30, 5, 3, DType::kBF16, Launch::kEager},
     {"batch5_k8", kLlama, 200, 4, 1, 96, 264, 12, 3, 5, DType::kF16, Launch::kGraph},
     {"batch7_wide", kLlama, 4200, 6, 2, 64, 264, 10, 3, 7, DType::kF16, Launch::kGraph},
-    // products of up to 8 rows: x in one block, and in clusters of 2, 4 and 8
-    {"batch4_bf16", kQwen2, 896, 14, 2, 64, 1200, 11, 4, 4, DType::kBF16, Launch::kGraph},
-    {"batch5_c2", kLlama, 128, 2, 1, 64, 6000, 3, 3, 5, DType::kF16, Launch::kEager},
-    {"batch6_c4", kLlama, 384, 6, 2, 64, 18944, 10, 3, 6, DType::kF16, Launch::kGraph},
-    {"batch3_c8", kLlama, 128, 2, 1, 64, 24016, 1, 3, 3, DType::kBF16, Launch::kGraph},
     {"batch8", kQwen3, 256, 8, 2, 128, 512, 40, 4, 8, DType::kF16, Launch::kGraph},
     {"batch17", kQwen2, 128, 2, 1, 64, 256, 9, 4, 17, DType::kF16, Launch::kGraph},
     {"batch31_bf16", kLlama, 256, 8, 2, 128, 784, 7, 3, 31, DType::kBF16, Launch::kEager},

@@ -34,9 +34,9 @@ __device__ __forceinline__ void cluster_wait() {
 #endif
 }
 
-// Counts bytes that blocks of the cluster send into this block's shared memory. One thread calls
-// init() before the cluster meets, any block sends after that, all threads of this block wait. For
-// another time, one thread arms it when that is over; wait() is told how often it was.
+// Counts bytes that blocks of the cluster send into this block's shared memory, once. One thread
+// calls init() before the cluster meets, any block sends after that, all threads of this block
+// wait.
 struct ClusterInbox {
   uint64_t barrier;  // in shared memory
 
@@ -45,26 +45,20 @@ struct ClusterInbox {
     const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(&barrier));
     asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at));
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-#endif
-    arm(bytes);
-  }
-  __device__ __forceinline__ void arm(int bytes) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(&barrier));
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes)
                  : "memory");
 #endif
   }
-  __device__ __forceinline__ void wait(int times = 0) {
+  __device__ __forceinline__ void wait() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(&barrier));
     uint32_t done = 0;
     while (!done)
       asm volatile(
-          "{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2; "
+          "{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], 0; "
           "selp.u32 %0, 1, 0, p; }"
           : "=r"(done)
-          : "r"(at), "r"(times & 1)
+          : "r"(at)
           : "memory");
 #endif
   }

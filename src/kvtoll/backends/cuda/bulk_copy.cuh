@@ -15,26 +15,16 @@ namespace kvtoll::cuda {
 #define KVTOLL_BULK_COPY 0
 #endif
 
-__device__ __forceinline__ void bulk_copy([[maybe_unused]] uint32_t to,
-                                          [[maybe_unused]] const void* from,
-                                          [[maybe_unused]] int bytes,
-                                          [[maybe_unused]] uint32_t barrier) {
 #if KVTOLL_BULK_COPY
+__device__ __forceinline__ void bulk_copy(uint32_t to, const void* from, int bytes,
+                                          uint32_t barrier) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
           "r"(to),
       "l"(from), "r"(bytes), "r"(barrier)
       : "memory");
-#endif
 }
-// No further than the L2; nothing on sm_80.
-__device__ __forceinline__ void bulk_prefetch([[maybe_unused]] const void* from,
-                                              [[maybe_unused]] int bytes) {
-#if KVTOLL_BULK_COPY
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-#endif
-}
-#if !KVTOLL_BULK_COPY
+#else
 __device__ __forceinline__ void lanes_copy(uint32_t to, const void* from, int bytes, int lane) {
   for (int i = lane * 16; i < bytes; i += 512)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + i),

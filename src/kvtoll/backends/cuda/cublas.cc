@@ -98,4 +98,9 @@ void Cublas::multiply(const Product& p) {
         "cublasGemmEx");
 }
 
+Bytes product_bytes(const Product& p) {
+  return Bytes(int64_t(p.rows) * p.k * 2 + int64_t(p.n) * p.k * 2 +
+               int64_t(p.n) * p.rows * 4 * (p.add ? 2 : 1));
+}
+
 }  // namespace kvtoll::cuda

@@ -11,6 +11,7 @@
 
 #include "kvtoll/core/dtype.h"
 #include "kvtoll/core/result.h"
+#include "kvtoll/core/units.h"
 
 namespace kvtoll::cuda {
 
@@ -23,6 +24,9 @@ struct Product {
   bool add = false;
   DType dtype = DType::kF16;
 };
+
+// Bytes the product must move: weights once, x in, out (read too when it is added).
+Bytes product_bytes(const Product& p);
 
 class Cublas {
  public:

@@ -75,7 +75,6 @@ Result<void> CudaBackend::load() {
                       "H100, H200 and their like); use --backend cpu",
                       device_.name, max_shared_ >> 10, kNeeded >> 10);
   attention_room_ = prepare_attention(c.head_dim, device_.multiprocessors);
-  gemm_rows_ = GemmRows::on_device(device_.major, device_.multiprocessors, max_shared_);
   prefill_ = prefill_kernel(device_.major, c.head_dim);
   KVTOLL_TRY(weights_, load_weights(*checkpoint_, options_.weights, memory_, stream_));
   KVTOLL_TRY(blas_memory_, memory_.allocate(Bytes(Cublas::kWorkspace), MemoryTag::kWorkspace));

@@ -17,7 +17,6 @@
 #include "kvtoll/backends/cuda/attention_decode.h"
 #include "kvtoll/backends/cuda/attention_prefill.h"
 #include "kvtoll/backends/cuda/cublas.h"
-#include "kvtoll/backends/cuda/gemm_rows.h"
 #include "kvtoll/backends/cuda/kv_memory.h"
 #include "kvtoll/backends/cuda/op_log.h"
 #include "kvtoll/backends/cuda/rope.h"
@@ -122,7 +121,7 @@ class CudaBackend final : public Backend {
   Result<void> flush_decoded();
 
   // products.cc: of n rows; x [n, hidden] fp32 is the residual stream.
-  void product(std::string_view kernel, int layer, const GemmRowsParams& p);
+  void product(std::string_view kernel, int layer, const Product& p, const float* bias);
   void normalize(int layer, const float* x, const float* weight, int n);
   void norm_qkv_rows(int layer, const float* x, int n);      // -> act_.qkv
   void output_add_rows(int layer, float* x, int n);          // act_.attended ->
@@ -150,7 +149,6 @@ class CudaBackend final : public Backend {
   // The products of a layer in order, and the one that follows one of them, for gemv.h.
   enum class Stage { kQkv, kOutput, kGateUp, kDown };
   NextWeights next_weights(int layer, Stage stage) const;
-  NextGemm next_gemm(int layer, Stage stage, int n) const;
   // Attention reads keys and values where they lie.
   bool in_place() const { return holding() != KvHolding::kMaterialize; }
   // RoPE and the append happen in the epilogue of the q, k, v product.
@@ -166,7 +164,6 @@ class CudaBackend final : public Backend {
   DeviceMemory memory_;
   Stream stream_;
   Weights weights_;
-  GemmRows gemm_rows_;
   DeviceBuffer blas_memory_;
   std::unique_ptr<Cublas> blas_;
 

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 
-#include "kvtoll/backends/cuda/bulk_copy.cuh"
 #include "kvtoll/backends/cuda/gemv.h"
 #include "kvtoll/backends/cuda/tuning/gemv_shape.h"
 
@@ -19,6 +18,14 @@ __device__ __forceinline__ int first_row(int rows, int unit, int b, int blocks) 
   return static_cast<int>(static_cast<int64_t>(rows / unit) * b / blocks) * unit;
 }
 
+// Brings bytes (a multiple of 16) into the L2; one lane's instruction.
+__device__ __forceinline__ void prefetch_l2(const unsigned char* from, int bytes) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if (threadIdx.x % 32 == 0)
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+#endif
+}
+
 // What block b of `blocks` reads first of the next product, this warp's part of it.
 template <int kWarps>
 __device__ __forceinline__ void prefetch_next(const NextWeights& next, int b, int blocks,
@@ -26,8 +33,8 @@ __device__ __forceinline__ void prefetch_next(const NextWeights& next, int b, in
   if (!next.weights) return;
   constexpr int kShare = kAheadBytes / kWarps;
   const int64_t at = first_row(next.rows, next.unit, b, blocks) * next.row_bytes + warp * kShare;
-  if (threadIdx.x % 32 == 0 && at + kShare <= next.rows * next.row_bytes)
-    bulk_prefetch(static_cast<const unsigned char*>(next.weights) + at, kShare);
+  if (at + kShare <= next.rows * next.row_bytes)
+    prefetch_l2(static_cast<const unsigned char*>(next.weights) + at, kShare);
 }
 
 }  // namespace kvtoll::cuda
