@@ -141,12 +141,12 @@ TEST_F(CudaProducts, AreTheSumsAtEveryWidth) {
       const double normed = error(p, Kind::kLmHead), plain = error(p, Kind::kOutput);
       EXPECT_LT(normed, budget(dtype)) << "normed, k " << k << ", " << dtype_name(dtype);
       EXPECT_LT(plain, kSums) << "plain, k " << k << ", " << dtype_name(dtype);
-      RecordProperty("normed_" + std::to_string(k), std::to_string(normed));
     }
 }
 
 TEST_F(CudaProducts, AreTheSumsForEveryCountOfRows) {
-  for (int rows : {1, 7, 8, 131, 133, 132 * 32 + 1, 132 * 35 + 17}) {
+  // The last makes the sums' buffers go round; it has not run on a card yet.
+  for (int rows : {1, 7, 8, 131, 133, 132 * 32 + 1, 132 * 35 + 17, 132 * 200 + 5}) {
     const Problem p(DType::kF16, rows, 200);
     EXPECT_LT(error(p, Kind::kLmHead), budget(DType::kF16)) << rows << " rows";
     EXPECT_LT(error(p, Kind::kOutput), kSums) << rows << " rows";
