@@ -58,19 +58,19 @@ std::vector<StepRate> step_rates(const RunRecord& record) {
   return rates;
 }
 
-TableBlock bandwidth_table(const ResultSet& set) {
+TableBlock bandwidth_table(const std::vector<const RunRecord*>& records) {
   TableBlock table;
   table.text_columns = 5;
   table.header = {"model",  "KV format",   "run",  "path",           "steps at the",
                   "cached", "tok/s there", "GB/s", "% of datasheet", "% of measured"};
-  for (const RunRecord& r : set.records)
-    for (const StepRate& rate : step_rates(r)) {
-      const ConfigFields& c = r.config;
+  for (const RunRecord* r : records)
+    for (const StepRate& rate : step_rates(*r)) {
+      const ConfigFields& c = r->config;
       table.rows.push_back({c.model, c.kv, short_label(c), c.path, rate.at,
                             std::to_string(rate.context), fmt::format("{:.1f}", rate.tok_s),
                             fmt::format("{:.0f}", rate.gb_s),
-                            share(rate.gb_s, r.environment.peak_gb_s),
-                            share(rate.gb_s, r.environment.measured_gb_s)});
+                            share(rate.gb_s, r->environment.peak_gb_s),
+                            share(rate.gb_s, r->environment.measured_gb_s)});
     }
   return table;
 }

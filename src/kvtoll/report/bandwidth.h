@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kvtoll/report/document.h"
-#include "kvtoll/report/results.h"
+#include "kvtoll/report/record.h"
 
 namespace kvtoll::report {
 
@@ -26,6 +26,6 @@ std::vector<StepRate> step_rates(const RunRecord& record);
 
 // A row for each end of each record: tok/s, GB/s, % of the datasheet's and of the measured rate. No
 // rows where no record has a trace with declared bytes.
-TableBlock bandwidth_table(const ResultSet& set);
+TableBlock bandwidth_table(const std::vector<const RunRecord*>& records);
 
 }  // namespace kvtoll::report

@@ -15,6 +15,7 @@
 #include "kvtoll/report/document.h"
 #include "kvtoll/report/figures.h"
 #include "kvtoll/report/findings.h"
+#include "kvtoll/report/series.h"
 #include "kvtoll/report/summary.h"
 
 namespace kvtoll::report {
@@ -29,6 +30,15 @@ std::string joined(const std::set<std::string>& values) {
 constexpr const char* kBandwidthNote =
     "GB/s: the bytes that a step must move, over its time in untraced runs; measured: what this "
     "machine's memory gave a plain read before the study.";
+
+// Of every format the longest generation of each model, path, batch and prompt.
+std::vector<const RunRecord*> longest_records(const ResultSet& set) {
+  std::vector<const RunRecord*> records;
+  for (const Series& s : make_series(set))
+    for (const std::string& kv : s.formats)
+      if (const RunRecord* r = s.at(kv, s.lengths.back())) records.push_back(r);
+  return records;
+}
 
 // What the paths are and cost, where Hugging Face's was taken.
 std::string path_note(const ResultSet& set) {
@@ -192,7 +202,9 @@ Document make_document(const ResultSet& set, const std::vector<fs::path>& places
   if (!figures.figures.empty()) document.sections.push_back(std::move(figures));
   if (!set.records.empty())
     document.sections.push_back({.title = "Every configuration", .tables = {speed_table(set)}});
-  if (auto rates = bandwidth_table(set); !rates.rows.empty())
+  std::vector<const RunRecord*> measured;
+  for (const RunRecord& r : set.records) measured.push_back(&r);
+  if (auto rates = bandwidth_table(measured); !rates.rows.empty())
     document.sections.push_back({.title = "Memory bandwidth of a step",
                                  .tables = {std::move(rates)},
                                  .note = kBandwidthNote});
@@ -217,7 +229,7 @@ Result<ReportFiles> write_report(const std::vector<fs::path>& places, const fs::
 Result<std::string> terminal_report(const fs::path& results) {
   KVTOLL_TRY(const ResultSet set, read_results({results}));
   std::string text = set.records.empty() ? "" : summary_text(set) + path_note(set);
-  if (const TableBlock rates = bandwidth_table(set); !rates.rows.empty())
+  if (const TableBlock rates = bandwidth_table(longest_records(set)); !rates.rows.empty())
     text += "\n" + table_text(rates) + kBandwidthNote + "\n";
   if (const auto accuracy = accuracy_section({results}, set.references))
     for (const TableBlock& table : accuracy->tables) text += "\n" + table_text(table);
