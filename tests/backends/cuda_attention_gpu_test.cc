@@ -12,14 +12,17 @@
 #include <vector>
 
 #include "kvtoll/backends/cuda/attention_decode.h"
-#include "kvtoll/core/half.h"
 #include "kvtoll/core/rng.h"
 #include "kvtoll/device/memory.h"
 #include "kvtoll/device/stream.h"
 #include "support/gpu_test.h"
+#include "support/half_values.h"
 
 namespace kvtoll::cuda {
 namespace {
+
+using test::half_bits;
+using test::half_value;
 
 constexpr int kSlots = 2;  // the sequence is in the second
 constexpr int64_t kSpare = 21;
@@ -27,13 +30,6 @@ constexpr int64_t kSpare = 21;
 struct Shape {
   int heads, kv_heads, dim;
 };
-
-uint16_t bits(DType dtype, float v) {
-  return dtype == DType::kF16 ? float_to_half_bits(v) : float_to_bfloat16_bits(v);
-}
-float value(DType dtype, uint16_t v) {
-  return dtype == DType::kF16 ? half_bits_to_float(v) : bfloat16_bits_to_float(v);
-}
 
 struct Problem {
   DType dtype;
@@ -47,14 +43,14 @@ struct Problem {
       : dtype(type), shape(shape), tokens(tokens), capacity(tokens + kSpare) {
     Rng rng(5, static_cast<uint64_t>(shape.dim * 100000 + tokens));
     const auto draw = [&](float scale) {
-      return bits(dtype, scale * static_cast<float>(2.0 * rng.uniform() - 1.0));
+      return half_bits(dtype, scale * static_cast<float>(2.0 * rng.uniform() - 1.0));
     };
     for (int i = 0; i < shape.heads * shape.dim; ++i) q.push_back(draw(3.0f));
     const int64_t one = shape.kv_heads * capacity * shape.dim;
     for (auto* tensor : {&k, &v})
       for (int64_t i = 0; i < kSlots * one; ++i)
         tensor->push_back(i >= one && i / shape.dim % capacity < tokens ? draw(1.0f)
-                                                                        : bits(dtype, NAN));
+                                                                        : half_bits(dtype, NAN));
     for (int head = 0; head < shape.heads; ++head) attend(head);
   }
 
@@ -66,8 +62,8 @@ struct Problem {
     for (size_t t = 0; t < static_cast<size_t>(tokens); ++t) {
       double score = 0.0;
       for (size_t d = 0; d < out.size(); ++d)
-        score += double{value(dtype, q[static_cast<size_t>(head) * out.size() + d])} *
-                 value(dtype, k[at + t * out.size() + d]);
+        score += double{half_value(dtype, q[static_cast<size_t>(head) * out.size() + d])} *
+                 half_value(dtype, k[at + t * out.size() + d]);
       scores.push_back(score / std::sqrt(double(dim)));
     }
     const double top = *std::ranges::max_element(scores);
@@ -75,7 +71,7 @@ struct Problem {
     for (double& s : scores) sum += s = std::exp(s - top);
     for (size_t t = 0; t < scores.size(); ++t)
       for (size_t d = 0; d < out.size(); ++d)
-        out[d] += scores[t] / sum * value(dtype, v[at + t * out.size() + d]);
+        out[d] += scores[t] / sum * half_value(dtype, v[at + t * out.size() + d]);
     expected.insert(expected.end(), out.begin(), out.end());
   }
 };
@@ -131,7 +127,7 @@ class CudaAttention : public test::GpuTest {
       stream.synchronize();
       KVTOLL_CUDA(cudaMemcpy(got.data(), out.get(), got.size() * 2, cudaMemcpyDeviceToHost));
       for (size_t at = 0; at < got.size(); ++at) {
-        const double off = std::abs(value(p.dtype, got[at]) - p.expected[at]);
+        const double off = std::abs(half_value(p.dtype, got[at]) - p.expected[at]);
         if (std::isnan(off) || off > worst) worst = off;  // a NaN stays
       }
     }

@@ -11,24 +11,20 @@
 #include <vector>
 
 #include "kvtoll/backends/cuda/attention_prefill.h"
-#include "kvtoll/core/half.h"
 #include "kvtoll/core/rng.h"
 #include "kvtoll/device/memory.h"
 #include "kvtoll/device/stream.h"
 #include "support/gpu_test.h"
+#include "support/half_values.h"
 
 namespace kvtoll::cuda {
 namespace {
 
+using test::half_bits;
+using test::half_value;
+
 constexpr int kHeads = 6, kKvHeads = 2;
 constexpr int64_t kSpare = 21;  // positions of the cache that hold no token
-
-uint16_t bits(DType dtype, float v) {
-  return dtype == DType::kF16 ? float_to_half_bits(v) : float_to_bfloat16_bits(v);
-}
-float value(DType dtype, uint16_t v) {
-  return dtype == DType::kF16 ? half_bits_to_float(v) : bfloat16_bits_to_float(v);
-}
 
 struct Shape {
   int first, rows;
@@ -48,12 +44,13 @@ struct Problem {
       : dtype(type), dim(dim), shape(shape), capacity(shape.first + shape.rows + kSpare) {
     Rng rng(3, static_cast<uint64_t>(dim * 10000 + shape.first + shape.rows));
     const auto draw = [&](float scale) {
-      return bits(dtype, scale * static_cast<float>(2.0 * rng.uniform() - 1.0));
+      return half_bits(dtype, scale * static_cast<float>(2.0 * rng.uniform() - 1.0));
     };
     for (int64_t i = 0; i < int64_t{shape.rows} * kHeads * dim; ++i) q.push_back(draw(3.0f));
     for (auto* tensor : {&k, &v})
       for (int64_t i = 0; i < kKvHeads * capacity * dim; ++i)
-        tensor->push_back(i / dim % capacity < capacity - kSpare ? draw(1.0f) : bits(dtype, NAN));
+        tensor->push_back(i / dim % capacity < capacity - kSpare ? draw(1.0f)
+                                                                 : half_bits(dtype, NAN));
   }
 
   // [dim] of one query and head.
@@ -65,8 +62,8 @@ struct Problem {
     for (int t = 0; t < seen; ++t)
       for (int d = 0; d < dim; ++d)
         scores[static_cast<size_t>(t)] +=
-            double{value(dtype, query[d])} *
-            value(dtype, k[static_cast<size_t>(at + int64_t{t} * dim + d)]) /
+            double{half_value(dtype, query[d])} *
+            half_value(dtype, k[static_cast<size_t>(at + int64_t{t} * dim + d)]) /
             std::sqrt(double(dim));
     const double top = *std::ranges::max_element(scores);
     double sum = 0.0;
@@ -75,7 +72,7 @@ struct Problem {
       for (int d = 0; d < dim; ++d)
         out[static_cast<size_t>(d)] +=
             scores[static_cast<size_t>(t)] / sum *
-            value(dtype, v[static_cast<size_t>(at + int64_t{t} * dim + d)]);
+            half_value(dtype, v[static_cast<size_t>(at + int64_t{t} * dim + d)]);
     return out;
   }
 };
@@ -109,7 +106,7 @@ class CudaPrefill : public test::GpuTest {
         const std::vector<double> want = p.expected(row, head);
         for (int d = 0; d < p.dim; ++d) {
           const auto i = static_cast<size_t>((int64_t{row} * kHeads + head) * p.dim + d);
-          const double off = std::abs(value(p.dtype, got[i]) - want[static_cast<size_t>(d)]);
+          const double off = std::abs(half_value(p.dtype, got[i]) - want[static_cast<size_t>(d)]);
           if (std::isnan(off) || off > worst) worst = off;  // a NaN stays
         }
       }

@@ -11,22 +11,21 @@
 #include <vector>
 
 #include "kvtoll/backends/cuda/gemv.h"
-#include "kvtoll/core/half.h"
 #include "kvtoll/core/rng.h"
 #include "kvtoll/device/memory.h"
 #include "kvtoll/device/stream.h"
 #include "support/gpu_test.h"
+#include "support/half_values.h"
 
 namespace kvtoll::cuda {
 namespace {
+
+using test::half_bits;
 
 constexpr float kEps = 1e-6f;
 
 float rounded(DType dtype, float v) {
   return dtype == DType::kF16 ? round_to_half(v) : round_to_bfloat16(v);
-}
-uint16_t bits(DType dtype, float v) {
-  return dtype == DType::kF16 ? float_to_half_bits(v) : float_to_bfloat16_bits(v);
 }
 
 struct Problem {
@@ -73,7 +72,7 @@ class CudaProducts : public test::GpuTest {
   }
   DeviceBuffer put(DType dtype, const std::vector<float>& values) {
     std::vector<uint16_t> packed;
-    for (float v : values) packed.push_back(bits(dtype, v));
+    for (float v : values) packed.push_back(half_bits(dtype, v));
     return put(packed);
   }
 
