@@ -16,16 +16,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "cuda_call.h"
 #include "kvtoll/backends/cuda/numeric.cuh"
-
-#define CUDA(x)                                            \
-  do {                                                     \
-    const cudaError_t e_ = (x);                            \
-    if (e_ != cudaSuccess) {                               \
-      std::printf("%s: %s\n", #x, cudaGetErrorString(e_)); \
-      std::exit(1);                                        \
-    }                                                      \
-  } while (0)
 
 namespace {
 

@@ -18,14 +18,8 @@
 #include <string>
 #include <vector>
 
-#define CUDA(x)                                            \
-  do {                                                     \
-    const cudaError_t e_ = (x);                            \
-    if (e_ != cudaSuccess) {                               \
-      std::printf("%s: %s\n", #x, cudaGetErrorString(e_)); \
-      std::exit(1);                                        \
-    }                                                      \
-  } while (0)
+#include "cuda_call.h"
+
 #define CUPTI(x)                                                            \
   do {                                                                      \
     const CUptiResult r_ = (x);                                             \

@@ -10,12 +10,17 @@ namespace {
 
 using ::testing::HasSubstr;
 
-RunRequest tiny() {
+RunRequest model_alone(std::string backend) {
   RunRequest request;
+  request.backend = std::move(backend);
   request.models = {"m=synthetic:tiny-llama"};
+  return request;
+}
+
+RunRequest tiny() {
+  RunRequest request = model_alone("cpu");
   request.kv = "fp16,int4-quanto:group=32,axis=-1";
   request.new_tokens = "8,16";
-  request.backend = "cpu";
   return request;
 }
 
@@ -37,9 +42,7 @@ TEST(Request, OptionsAloneMeanWhatTheySay) {
 }
 
 TEST(Request, AModelAloneIsMeasuredInTheUsualFormats) {
-  RunRequest request;
-  request.backend = "cpu";
-  request.models = {"m=synthetic:tiny-llama"};
+  RunRequest request = model_alone("cpu");
   const auto run = prepare_run(request);
   ASSERT_TRUE(run) << run.error().message;
   ASSERT_EQ(run->blocks.size(), 1u);
@@ -48,9 +51,7 @@ TEST(Request, AModelAloneIsMeasuredInTheUsualFormats) {
 }
 
 TEST(Request, TheExactCacheOfAModelAloneHasTheDtypeOfTheRun) {
-  RunRequest request;
-  request.backend = "cuda";
-  request.models = {"m=synthetic:tiny-llama"};
+  RunRequest request = model_alone("cuda");
   request.dtype = "bf16";
   const auto run = prepare_run(request);
   ASSERT_TRUE(run) << run.error().message;
@@ -61,9 +62,7 @@ TEST(Request, TheExactCacheOfAModelAloneHasTheDtypeOfTheRun) {
 }
 
 TEST(Request, AModelAloneShowsBothPathsOfAGpu) {
-  RunRequest request;
-  request.backend = "cuda";
-  request.models = {"m=synthetic:tiny-llama"};
+  RunRequest request = model_alone("cuda");
   const auto run = prepare_run(request);
   ASSERT_TRUE(run) << run.error().message;
   ASSERT_EQ(run->blocks.size(), 2u);

@@ -43,6 +43,12 @@ constexpr Launch launch_of(std::string_view word) {
 // Exact: the prompt's own attention reads exact keys and values (Hugging Face). Quantized: the
 // prompt's keys and values are stored first, and its attention reads back what was stored.
 enum class Prefill : uint8_t { kExact, kQuantized };
+constexpr std::string_view prefill_name(Prefill prefill) {
+  return prefill == Prefill::kQuantized ? "quantized" : "exact";
+}
+constexpr Prefill prefill_of(std::string_view word) {
+  return word == "quantized" ? Prefill::kQuantized : Prefill::kExact;
+}
 
 struct BackendOptions {
   DType weights =

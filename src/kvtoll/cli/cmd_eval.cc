@@ -18,8 +18,7 @@ namespace {
 
 struct EvalArguments {
   EvalConfig config;
-  std::string data, results = "kvtoll-results", prefill = "exact", dtype, regrade, split = "test",
-                    kv = "fp16";
+  std::string data, results = "kvtoll-results", regrade, split = "test", kv = "fp16";
   int print = 0;
   bool json = false, quiet = false, wants_regrade = false;
 };
@@ -100,8 +99,6 @@ ExitCode eval_command(EvalArguments& arguments) {
   config.data = arguments.data;
   config.results = arguments.results;
   config.argv = command_line();
-  config.options.prefill = arguments.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
-  if (!arguments.dtype.empty()) config.dtype = parse_float_dtype(arguments.dtype);
   const auto configs = by_format(arguments);
   if (!configs) return fail(configs.error());
   return arguments.wants_regrade ? regrade_all(arguments, *configs) : ask_all(arguments, *configs);
@@ -124,8 +121,7 @@ ExitCode print_command(const EvalArguments& a) {
 void add_engine_options(CLI::App& app, EvalArguments& a) {
   app.add_option("--backend", a.config.backend, "auto, cpu or cuda")->capture_default_str();
   add_path_options(app, a.config.path);
-  app.add_option("--dtype", a.dtype, "compute type; default: the model's own")
-      ->check(CLI::IsMember({"fp16", "bf16", "fp32"}));
+  add_dtype_option(app, a.config.dtype);
   app.add_option("--threads", a.config.options.threads);
   app.add_option("--batch", a.config.batch, "sequences at once")->capture_default_str();
 }
@@ -148,8 +144,7 @@ void setup_eval(CLI::App& app, ExitCode& exit_code) {
   app.add_option("--split", a->split, "of --print: train, validation or test")
       ->capture_default_str();
   app.add_option("--max-new-tokens", a->config.max_new_tokens);
-  app.add_option("--prefill", a->prefill, "what the prompt's own attention reads")
-      ->check(CLI::IsMember({"exact", "quantized"}));
+  add_prefill_option(app, a->config.options.prefill);
   app.add_option("--prompt", a->config.style, "auto, r1-distill, qwen25-math, minerva or simple");
   app.add_option("--mode", a->config.mode, "letter, generate or cot (mmlu)");
   app.add_option("--shots", a->config.shots, "worked examples of mmlu")->capture_default_str();

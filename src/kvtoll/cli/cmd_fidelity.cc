@@ -16,8 +16,7 @@ namespace {
 
 struct FidelityArguments {
   FidelityConfig config;
-  std::string text, results = "kvtoll-results", prefill = "exact", dtype;
-  std::string kv;
+  std::string text, kv, results = "kvtoll-results";
   bool json = false, quiet = false;
 };
 
@@ -27,8 +26,6 @@ ExitCode fidelity_command(FidelityArguments& a) {
   config.kv = studies::split_kv_list(a.kv);
   config.results = a.results;
   config.argv = command_line();
-  config.options.prefill = a.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
-  if (!a.dtype.empty()) config.dtype = parse_float_dtype(a.dtype);
   FidelityHooks hooks{.stop = interrupted};
   if (!a.quiet)
     hooks.progress = [](const std::string& kv, int64_t done, int64_t total) {
@@ -69,10 +66,10 @@ void setup_fidelity(CLI::App& app, ExitCode& exit_code) {
       ->capture_default_str();
   app.add_option("--greedy-tokens", c.greedy_tokens, "how far greedy text is followed")
       ->capture_default_str();
-  app.add_option("--prefill", a->prefill)->check(CLI::IsMember({"exact", "quantized"}));
+  add_prefill_option(app, c.options.prefill);
   app.add_option("--backend", c.backend)->capture_default_str();
   add_path_options(app, c.path);
-  app.add_option("--dtype", a->dtype)->check(CLI::IsMember({"fp16", "bf16", "fp32"}));
+  add_dtype_option(app, c.dtype);
   app.add_option("--threads", c.options.threads);
   app.add_option("--results", a->results)->capture_default_str();
   app.add_flag("--json", a->json);

@@ -16,4 +16,18 @@ void add_path_options(CLI::App& app, PathWish& path) {
       ->check(CLI::IsMember({"eager", "graph"}));
 }
 
+void add_prefill_option(CLI::App& app, Prefill& prefill) {
+  app.add_option_function<std::string>(
+         "--prefill", [&prefill](const std::string& word) { prefill = prefill_of(word); },
+         "what the prompt's own attention reads")
+      ->check(CLI::IsMember({"exact", "quantized"}));
+}
+
+void add_dtype_option(CLI::App& app, std::optional<DType>& dtype) {
+  app.add_option_function<std::string>(
+         "--dtype", [&dtype](const std::string& word) { dtype = parse_float_dtype(word); },
+         "compute type; default: the model's own")
+      ->check(CLI::IsMember({"fp16", "bf16", "fp32"}));
+}
+
 }  // namespace kvtoll::cli

@@ -1,8 +1,13 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// --attention and --launch of the commands that want values, however computed.
+// Options of the commands that want values, however computed: --attention and --launch, --prefill,
+// --dtype.
 #pragma once
 
+#include <optional>
+
+#include "kvtoll/backends/backend.h"
+#include "kvtoll/core/dtype.h"
 #include "kvtoll/quality/eval_config.h"
 
 namespace CLI {
@@ -12,5 +17,7 @@ class App;
 namespace kvtoll::cli {
 
 void add_path_options(CLI::App& app, PathWish& path);
+void add_prefill_option(CLI::App& app, Prefill& prefill);
+void add_dtype_option(CLI::App& app, std::optional<DType>& dtype);
 
 }  // namespace kvtoll::cli

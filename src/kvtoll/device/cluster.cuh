@@ -5,9 +5,7 @@
 // called, which is 1. Blocks that have returned count as arrived.
 #pragma once
 
-#include <cuda_runtime.h>
-
-#include <cstdint>
+#include "kvtoll/device/mbarrier.cuh"
 
 namespace kvtoll {
 
@@ -42,23 +40,20 @@ struct ClusterInbox {
 
   __device__ __forceinline__ void init(int bytes) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(&barrier));
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(at));
+    barrier_init(shared_address(&barrier), 1);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes)
-                 : "memory");
+    barrier_expect(shared_address(&barrier), bytes);
 #endif
   }
   __device__ __forceinline__ void wait() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(&barrier));
     uint32_t done = 0;
     while (!done)
       asm volatile(
           "{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], 0; "
           "selp.u32 %0, 1, 0, p; }"
           : "=r"(done)
-          : "r"(at)
+          : "r"(shared_address(&barrier))
           : "memory");
 #endif
   }
@@ -69,12 +64,10 @@ struct ClusterInbox {
 __device__ __forceinline__ void send_to_block(float4* to, float4 v, ClusterInbox* inbox, int rank) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   uint32_t at, barrier;
-  asm("mapa.shared::cluster.u32 %0, %1, %2;"
-      : "=r"(at)
-      : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(to))), "r"(rank));
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(at) : "r"(shared_address(to)), "r"(rank));
   asm("mapa.shared::cluster.u32 %0, %1, %2;"
       : "=r"(barrier)
-      : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(&inbox->barrier))), "r"(rank));
+      : "r"(shared_address(&inbox->barrier)), "r"(rank));
   asm volatile(
       "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, "
       "[%5];" ::"r"(at),

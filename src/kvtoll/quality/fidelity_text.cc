@@ -78,7 +78,7 @@ std::string fidelity_json(const FidelityConfig& c, const FidelityResult& r, cons
                    {"window_tokens", c.window_tokens},
                    {"prompt_tokens", c.prompt_tokens},
                    {"greedy_tokens", c.greedy_tokens},
-                   {"prefill", c.options.prefill == Prefill::kQuantized ? "quantized" : "exact"},
+                   {"prefill", prefill_name(c.options.prefill)},
                    {"backend", info.name},
                    {"attention_kernels", info.attention_kernels}};
   out["environment"] = {{"device", info.device},

@@ -26,7 +26,7 @@ EvalConfig config_of(const EvalPart& part, const StudyModel& model, const std::s
   config.backend = options.backend;
   config.dtype = options.engine.weights;
   config.options = options.engine;
-  config.options.prefill = part.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
+  config.options.prefill = prefill_of(part.prefill);
   config.limit = static_cast<int>(part.limit);
   config.max_new_tokens = static_cast<int>(part.max_new_tokens);
   config.batch = static_cast<int>(part.batch);

@@ -126,7 +126,7 @@ Result<RunOptions> run_options(const RunRequest& r) {
   static constexpr std::array<std::string_view, 2> kPrefill = {"exact", "quantized"};
   std::vector<std::string> prefill;
   KVTOLL_TRY_VOID(words("prefill", r.prefill, kPrefill, prefill));
-  options.engine.prefill = r.prefill == "quantized" ? Prefill::kQuantized : Prefill::kExact;
+  options.engine.prefill = prefill_of(r.prefill);
   return options;
 }
 

@@ -146,7 +146,7 @@ class StudyRun {
     c.backend = options_.backend;
     c.attention = first.attention;
     c.launch = first.launch;
-    c.prefill = options_.engine.prefill == Prefill::kExact ? "exact" : "quantized";
+    c.prefill = prefill_name(options_.engine.prefill);
     c.weights_dtype = dtype_name(options_.engine.weights);
     c.cache_dtype = dtype_name(options_.engine.cache);
     c.threads = options_.engine.threads;

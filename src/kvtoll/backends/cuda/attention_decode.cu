@@ -84,10 +84,6 @@ int64_t attention_tokens(int rows, int64_t tokens, int64_t max_tokens) {
   return std::min(tokens <= few ? few : max_tokens, max_tokens);
 }
 
-int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int splits) {
-  return int64_t{8} * rows * kv_heads * head_groups(heads, kv_heads) * splits * dim;
-}
-
 Bytes attention_decode_bytes(int64_t tokens, int rows, int heads, int kv_heads, int dim) {
   return Bytes(tokens * kv_heads * dim * 2 * 2 + int64_t(rows) * heads * dim * 2 * 2);
 }

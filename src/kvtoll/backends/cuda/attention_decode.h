@@ -45,6 +45,7 @@ struct AttentionParams {
 void launch_attention_decode(const AttentionParams& p, DType dtype, const LaunchContext& launch);
 
 bool attention_serves(int head_dim);  // whether a kernel was built for this head size
+
 // What a device runs at the same time.
 struct AttentionRoom {
   int multiprocessors = 0;
@@ -58,7 +59,6 @@ AttentionGrid attention_grid(const AttentionLoad& load, const AttentionRoom& roo
 // Steps whose longest sequences have these numbers of tokens share a grid, and so a captured graph:
 // the largest such number, at most max_tokens.
 int64_t attention_tokens(int rows, int64_t tokens, int64_t max_tokens);
-int64_t attention_partial_floats(int rows, int heads, int kv_heads, int dim, int splits);
 
 // Keys and values once (tokens: cached positions over all rows, the new ones included), q in,
 // output.

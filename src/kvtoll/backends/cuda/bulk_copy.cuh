@@ -5,7 +5,7 @@
 // bytes each (cp.async). Addresses and counts are multiples of 16.
 #pragma once
 
-#include "kvtoll/backends/cuda/mbarrier.cuh"
+#include "kvtoll/device/mbarrier.cuh"
 
 namespace kvtoll::cuda {
 

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A warp's private ring of stages in shared memory, filled from global memory ahead of use. On
 // sm_90 one lane asks the bulk copy engine and an mbarrier tells when the bytes are there; on sm_80
-// the lanes copy 16 bytes each (cp.async). Warps never wait for each other here. Example: gemv.cuh.
+// the lanes copy 16 bytes each (cp.async). Warps never wait for each other here. Example:
+// attention_decode.cuh.
 #pragma once
 
 #include "kvtoll/backends/cuda/bulk_copy.cuh"

@@ -11,11 +11,13 @@ namespace kvtoll::cuda {
 
 // What becomes of the sum of one row; all lanes of a warp call, lane l with row first + l of a
 // batch. early() fetches what apply() needs while the products are still going on.
-struct StoreRow {
+struct BiasRow {
   using Early = float;
   static __device__ __forceinline__ Early early(const GemvParams& p, int row, bool valid) {
     return valid && p.bias ? __ldg(p.bias + row) : 0.0f;
   }
+};
+struct StoreRow : BiasRow {
   template <class T>
   static __device__ __forceinline__ void apply(const GemvParams& p, float bias, float sum, int row,
                                                bool valid) {
@@ -34,11 +36,7 @@ struct AddRow {
     if (valid) __stcg(static_cast<float*>(p.out) + row, old + sum);
   }
 };
-struct GateRow {  // even rows are gates, the next one's lane has the up
-  using Early = float;
-  static __device__ __forceinline__ Early early(const GemvParams& p, int row, bool valid) {
-    return valid && p.bias ? __ldg(p.bias + row) : 0.0f;
-  }
+struct GateRow : BiasRow {  // even rows are gates, the next one's lane has the up
   template <class T>
   static __device__ __forceinline__ void apply(const GemvParams& p, float bias, float sum, int row,
                                                bool valid) {

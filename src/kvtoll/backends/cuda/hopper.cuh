@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kvtoll/backends/cuda/mbarrier.cuh"
+#include "kvtoll/device/mbarrier.cuh"
 
 namespace kvtoll::cuda::hopper {
 

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace kvtoll::cuda {
+namespace kvtoll {
 
 __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
@@ -56,4 +56,4 @@ __device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
 #endif
 }
 
-}  // namespace kvtoll::cuda
+}  // namespace kvtoll
