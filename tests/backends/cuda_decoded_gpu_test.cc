@@ -36,7 +36,8 @@ constexpr Case kCases[] = {{"int4-quanto"},          {"int8-hqq"},
                            {"int8-hqq:axis=1"},      {"int4-hqq"},
                            {"fp16/int4-quanto"},     {"int4-quanto@0=fp16"},
                            {"int8-hqq/int4-quanto"}, {"int4-quanto:axis=-1,group=8"},
-                           {"int8-hqq", 80},         {"int4-quanto:group=40", 80}};
+                           {"int8-hqq", 80},         {"int4-quanto:group=40", 80},
+                           {"int4-hqq:solver=fp32"}};
 
 BackendOptions options_of(Launch launch, Prefill prefill, bool decoded) {
   return {.launch = launch, .prefill = prefill, .keep_decoded = decoded, .threads = 2};

@@ -190,7 +190,7 @@ TEST(KvMemory, DecodedTensorsPassTogether) {
 TEST(KvMemory, RefusesWhatNoDeviceLayoutServes) {
   KvMemory memory;
   const auto split = memory.plan(
-      {request_of("int8-hqq:solver=fp32", 1, 256), DType::kF16, 4, 128, KvHolding::kMaterialize});
+      {request_of("int3-hqq:axis=1", 1, 256), DType::kF16, 4, 128, KvHolding::kMaterialize});
   ASSERT_FALSE(split);
   EXPECT_EQ(split.error().kind, ErrorKind::kUnsupported);
 }

@@ -44,6 +44,7 @@ TEST_F(CudaGpu, MaterializedLogitsAreTheCpus) {
                             {"int2-quanto", 1e-1},
                             {"int8-hqq", 2e-2},
                             {"int8-hqq:axis=1", 2e-2},
+                            {"int8-hqq:solver=fp32", 2e-2},
                             {"int4-hqq", 1e-1},
                             {"fp16/int4-quanto", 3e-2},
                             {"int8-hqq/fp16@0=int4-quanto", 3e-2}};

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "kvtoll/formats/hqq_shrink.h"
 #include "kvtoll/formats/hqq_solver.h"
 #include "support/kv_tensors.h"
 
@@ -71,14 +73,31 @@ TEST(Hqq, ACombOfAxis0ReachesOverHeadsAndTokens) {
 }
 
 TEST(HqqSolver, ShrinkIsZeroBelowItsThreshold) {
-  const std::vector<float>& table = hqq_shrink_table();
-  ASSERT_EQ(table.size(), 0x7c01u);
-  for (uint16_t bits = 0; bits <= 0x7c00; ++bits) {
-    const float e = half_bits_to_float(bits), shrunk = table[bits];
-    EXPECT_TRUE(shrunk == 0.0f || e >= 0.169f) << e;
-    EXPECT_TRUE(shrunk > 0.0f || e <= 0.172f) << e;
-    EXPECT_LE(shrunk, e);
+  for (HqqSolver solver : {HqqSolver::kFp16, HqqSolver::kFp32}) {
+    for (uint16_t bits = 0; bits <= 0x7c00; ++bits) {
+      const float e = half_bits_to_float(bits), shrunk = hqq_shrunk(solver, e);
+      EXPECT_TRUE(shrunk == 0.0f || e >= 0.169f) << e;
+      EXPECT_TRUE(shrunk > 0.0f || e <= 0.172f) << e;
+      EXPECT_LE(shrunk, e);
+      EXPECT_EQ(hqq_shrunk(solver, -e), -shrunk);
+    }
+    EXPECT_TRUE(std::isnan(hqq_shrunk(solver, NAN)));
   }
+}
+
+// All floats from 0.16 to infinity were compared once with what glibc's pow gives: no difference.
+TEST(HqqSolver, PowerIsCorrectlyRounded) {
+  const double p = -0.3f;
+  const auto same = [&](uint32_t bits) {
+    const float a = std::bit_cast<float>(bits);
+    return static_cast<float>(detail::power(a, p)) ==
+           static_cast<float>(std::pow(static_cast<double>(a), p));
+  };
+  const uint32_t first = std::bit_cast<uint32_t>(kHqqShrinkFrom);
+  for (uint32_t bits = first; bits < std::bit_cast<uint32_t>(0.25f); bits += 3)
+    ASSERT_TRUE(same(bits)) << std::bit_cast<float>(bits);
+  for (uint32_t bits = first; bits < 0x7f800000u; bits += 997)
+    ASSERT_TRUE(same(bits)) << std::bit_cast<float>(bits);
 }
 
 TEST(HqqSolver, MovesZeroAloneAndStops) {

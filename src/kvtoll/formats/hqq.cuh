@@ -1,19 +1,21 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// HQQ on the device (specification: hqq.h). Encoding: hqq_scale_kernel, then hqq_solve_kernel
-// (hqq_solver.cuh) until the host stops, hqq_meta_kernel, hqq_encode_kernel. Decoding as the
-// library launches it: hqq_cast_kernel (8 bit), or for each part of a byte hqq_and_kernel,
-// hqq_shift_kernel and hqq_copy_kernel; then hqq_sub_kernel and hqq_mul_kernel.
+// HQQ on the device (specification: hqq.h). Encoding: hqq_scale_kernel, then the solver's kernels
+// (hqq_solver.cuh, hqq_solver_fp32.cuh) until the error stops falling, hqq_meta_kernel,
+// hqq_encode_kernel. Decoding as the library launches it: hqq_cast_kernel (8 bit), or for each part
+// of a byte hqq_and_kernel, hqq_shift_kernel and hqq_copy_kernel; then hqq_sub_kernel and
+// hqq_mul_kernel.
 #pragma once
 
 #include "kvtoll/formats/device_groups.cuh"
 
 namespace kvtoll::device_formats {
 
-// s and z of each group before the solver, already rounded to the solver's fp16.
+// s and z of each group before the solver, already rounded to its dtype. half: fp16, else float.
 template <class T, bool kWarp>
-__global__ void hqq_scale_kernel(Strided<const T> x, Groups groups, float levels, Strided<float> s,
-                                 Strided<float> z, const __grid_constant__ KvRows rows) {
+__global__ void hqq_scale_kernel(Strided<const T> x, Groups groups, float levels, bool half,
+                                 Strided<float> s, Strided<float> z,
+                                 const __grid_constant__ KvRows rows) {
   const int g = my_group<kWarp>(groups);
   if (g < 0) return;
   const Range range = range_of<T, kWarp>(x.at(values_of(rows)), groups, g);
@@ -22,19 +24,21 @@ __global__ void hqq_scale_kernel(Strided<const T> x, Groups groups, float levels
   float scale = __fmul_rn(__fdiv_rn(1.0f, width), levels);
   if (fabsf(width) <= 1e-4f) scale = 1.0f;
   if (scale > 2e4f) scale = 2e4f;
-  s.at(blockIdx.y)[g] = fl<__half>(scale);
-  z.at(blockIdx.y)[g] = fl<__half>(__fmul_rn(-range.low, scale));
+  const float zero = __fmul_rn(-range.low, scale);
+  s.at(blockIdx.y)[g] = half ? fl<__half>(scale) : scale;
+  z.at(blockIdx.y)[g] = half ? fl<__half>(zero) : zero;
 }
 
-// step and zero in the cache's dtype.
+// step and zero in the cache's dtype. half: the solver's dtype is fp16, else float.
 template <class T>
-__global__ void hqq_meta_kernel(Strided<const float> s, Strided<const float> z, ScalePlace place,
-                                int groups, Strided<T> step, Strided<T> zero,
+__global__ void hqq_meta_kernel(Strided<const float> s, Strided<const float> z, bool half,
+                                ScalePlace place, int groups, Strided<T> step, Strided<T> zero,
                                 const __grid_constant__ KvRows rows) {
   const int g = static_cast<int>(int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
   if (g >= groups) return;
   const int64_t at = place.of(g);
-  step.at(store_of(rows))[at] = Numeric<T>::narrow(div<__half>(1.0f, s.at(blockIdx.y)[g]));
+  const float units = __fdiv_rn(1.0f, s.at(blockIdx.y)[g]);
+  step.at(store_of(rows))[at] = Numeric<T>::narrow(half ? fl<__half>(units) : units);
   zero.at(store_of(rows))[at] = Numeric<T>::narrow(z.at(blockIdx.y)[g]);
 }
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kvtoll/formats/hqq_shrink.h"
 #include "kvtoll/formats/rounding.h"
 #include "kvtoll/formats/torch_sum.h"
 
@@ -15,29 +16,26 @@ namespace kvtoll {
 namespace {
 
 constexpr int kChunk = 256;  // elements whose intermediate values stay in L1
-// Below this |e| the shrinking operator gives 0: 0.1 * 0.16^-0.3 = 0.173 > 0.16.
-constexpr float kShrinkFrom = 0.16f;
-constexpr double kPower = 0.7 - 1.0;
 
-// sign(e) * max(|e| - 0.1 |e|^p, 0), each step rounded; NaN stays NaN.
-template <class Round>
-float shrink(Round fl, float e) {
-  const float a = std::fabs(e);
-  const double exponent = fl(static_cast<float>(kPower));
-  const float power = fl(static_cast<float>(std::pow(static_cast<double>(a), exponent)));
-  const float shrunk = fl(a - fl(0.1f * power));
-  const float positive = shrunk < 0.0f ? 0.0f : shrunk;
-  return e < 0.0f ? -positive : positive;
+// We of the fp16 form over the bits of |e|: 0x0000 (0) ... 0x7c00 (infinity).
+const std::vector<float>& shrink_table() {
+  static const std::vector<float> table = [] {
+    std::vector<float> values(0x7c01);
+    for (size_t bits = 0; bits < values.size(); ++bits)
+      values[bits] = hqq_shrink(RoundF16{}, half_bits_to_float(static_cast<uint16_t>(bits)));
+    return values;
+  }();
+  return table;
 }
 
-// The same where |e| >= kShrinkFrom: a normal fp16 number, whose bits are 13 below the float's.
+// We where |e| >= kHqqShrinkFrom: a normal fp16 number, whose bits are 13 below the float's.
 float large_shrunk(RoundF16, float e) {
   const uint32_t bits = std::bit_cast<uint32_t>(e) & 0x7fffffffu;
   if (bits > 0x7f800000u) return e;  // NaN
   const uint32_t half = std::min((bits >> 13) - (112u << 10), 0x7c00u);
-  return std::copysign(hqq_shrink_table()[half], e);
+  return std::copysign(shrink_table()[half], e);
 }
-float large_shrunk(RoundF32 fl, float e) { return shrink(fl, e); }
+float large_shrunk(RoundF32 fl, float e) { return hqq_shrink(fl, e); }
 
 // Intermediate values of a stretch of at most kChunk elements.
 struct Chunk {
@@ -58,7 +56,7 @@ KVTOLL_INLINE bool chunk_errors(Round fl, const float* __restrict w, const float
     abs_e[i] = std::fabs(e);
   }
   int large = 0;  // NaN counts as large
-  for (int i = 0; i < n; ++i) large |= abs_e[i] < kShrinkFrom ? 0 : 1;
+  for (int i = 0; i < n; ++i) large |= abs_e[i] < kHqqShrinkFrom ? 0 : 1;
   return large != 0;
 }
 
@@ -85,7 +83,7 @@ void solve_chunk(Round fl, const float* w, const float* s, const float* z, int n
     std::fill_n(chunk.shrunk, n, 0.0f);
   } else {
     for (int i = 0; i < n; ++i)
-      chunk.shrunk[i] = abs_e[i] < kShrinkFrom ? 0.0f : large_shrunk(fl, chunk.e[i]);
+      chunk.shrunk[i] = abs_e[i] < kHqqShrinkFrom ? 0.0f : large_shrunk(fl, chunk.e[i]);
   }
   run_simd([&]() __attribute__((always_inline)) { chunk_terms<kEach>(fl, s, n, &chunk, term); });
 }
@@ -153,14 +151,8 @@ float iterate_fp32(const float* w, const GroupLayout& layout, float levels,
 
 }  // namespace
 
-const std::vector<float>& hqq_shrink_table() {
-  static const std::vector<float> table = [] {
-    std::vector<float> values(0x7c01);
-    for (size_t bits = 0; bits < values.size(); ++bits)
-      values[bits] = shrink(RoundF16{}, half_bits_to_float(static_cast<uint16_t>(bits)));
-    return values;
-  }();
-  return table;
+float hqq_shrunk(HqqSolver solver, float e) {
+  return solver == HqqSolver::kFp16 ? hqq_shrink(RoundF16{}, e) : hqq_shrink(RoundF32{}, e);
 }
 
 int hqq_solve(HqqSolver solver, const float* w, const GroupLayout& layout, float levels,

@@ -10,10 +10,10 @@
 //   error = fl(mean |e| over the whole tensor);  stop unless it is below the best so far
 // z is updated before the test and not rolled back; the test is one number for all groups, so a
 // group's zero depends on the whole tensor.
-//   kFp16 (what the library does on CUDA, for every cache dtype): fl rounds to fp16, the power is
-//     correctly rounded with p = -0.300048828125, sums are exact (in double) and rounded to float
-//     before the division.
+//   kFp16 (what the library does on CUDA, for every cache dtype): fl rounds to fp16, so that
+//     p = -0.300048828125; sums are exact (in double) and rounded to float before the division.
 //   kFp32 (on a CPU): float throughout, sums in torch's own order (torch_sum.h).
+// In both the power is correctly rounded (hqq_shrink.h).
 #pragma once
 
 #include <vector>
@@ -28,8 +28,7 @@ inline constexpr int kHqqIterations = 20;
 int hqq_solve(HqqSolver solver, const float* w, const GroupLayout& layout, float levels,
               std::vector<float>& s, std::vector<float>& z);
 
-// We of the fp16 form as a table over the bits of |e|: 0x0000 (0) ... 0x7c00 (infinity). The device
-// solver uploads it. [31745]
-const std::vector<float>& hqq_shrink_table();
+// We of an error e.
+float hqq_shrunk(HqqSolver solver, float e);
 
 }  // namespace kvtoll

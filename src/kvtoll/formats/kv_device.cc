@@ -16,11 +16,6 @@ constexpr int64_t kMostElements = (int64_t{1} << 31) - 4096;
 Result<KvDeviceLayout> kv_device_layout(const KvFormat& format, DType dtype, int kv_heads, int dim,
                                         int64_t tokens) {
   KvDeviceLayout layout{format, dtype, {kv_heads, tokens, dim}};
-  if (format.scheme == KvScheme::kHqq && format.solver == HqqSolver::kFp32)
-    return make_error(ErrorKind::kUnsupported,
-                      "{}: solver=fp32 is what hqq does on a CPU and no CUDA kernel serves it; use "
-                      "solver=fp16 (hqq on CUDA) or --backend cpu",
-                      format.to_string());
   KVTOLL_TRY(layout.groups, kv_group_layout(format, layout.shape));
   if (layout.shape.elements() > kMostElements)
     return make_error(
@@ -40,11 +35,12 @@ KvDeviceLayout KvDeviceLayout::part(int64_t tokens) const {
   return last;
 }
 
-// HQQ: s and z in float per group, then the error of each of the solver's iterations (16 bytes).
+// HQQ: the error of each of the solver's iterations (16 bytes), s and z in float per group, and the
+// nodes of the fp32 form.
 Bytes kv_quantize_workspace(const KvDeviceLayout& layout) {
   if (layout.format.scheme != KvScheme::kHqq) return Bytes(0);
   constexpr int64_t kErrors = 20 * 16;
-  return Bytes(kErrors + 2 * 4 * layout.groups.groups());
+  return Bytes(kErrors + 4 * (2 * layout.groups.groups() + detail::solver_nodes(layout)));
 }
 
 // quanto: unpacked codes, and for axis -1 the values in the matrix's order. HQQ below 8 bit: what
@@ -63,6 +59,12 @@ namespace detail {
 int narrow_count(int64_t n) {
   KVTOLL_CHECK(n >= 0 && n < int64_t{1} << 31, "{}", n);
   return static_cast<int>(n);
+}
+
+// A node is at least 2^8 terms (torch_sum_power), for the layout and for every part of it.
+int64_t solver_nodes(const KvDeviceLayout& layout) {
+  if (layout.format.solver == HqqSolver::kFp16) return 0;
+  return layout.shape.elements() / 32 / 256 * 32;
 }
 
 void check_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p) {

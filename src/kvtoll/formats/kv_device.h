@@ -44,8 +44,7 @@ struct KvDeviceLayout {
   KvDeviceLayout part(int64_t tokens) const;
 };
 
-// Errors: kUnsupported: the library's refusals (codec.h), and HQQ's solver=fp32, which is what the
-// library does on a CPU; 2^31 values and more in one tensor.
+// Errors: kUnsupported: the library's refusals (codec.h); 2^31 values and more in one tensor.
 Result<KvDeviceLayout> kv_device_layout(const KvFormat& format, DType dtype, int kv_heads, int dim,
                                         int64_t tokens);
 
@@ -90,10 +89,9 @@ Bytes kv_quantize_workspace(const KvDeviceLayout& layout);
 int kv_device_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p, CudaStream stream,
                        const KvRun& run);
 
-// What the solver's shrinking operator makes of every non-negative fp16 number, by its bits, on
-// this device; compared with hqq_shrink_table() before a device's results are trusted. out: [n]
-// floats.
-void kv_device_shrink_table(float* out, int n, CudaStream stream);
+// What this device's solver makes of errors (its shrinking operator); compared with hqq_shrunk()
+// before a device's results are trusted. e, out: [n].
+void kv_device_shrink(HqqSolver solver, const float* e, int n, float* out, CudaStream stream);
 
 struct KvDequantizeParams {
   const void* codes = nullptr;
@@ -144,6 +142,7 @@ void kv_device_copy(const KvCopyParams& p, DType dtype, CudaStream stream, const
 
 namespace detail {  // checks of the launchers; fmt's compile-time checks do not pass through nvcc
 int narrow_count(int64_t n);
+int64_t solver_nodes(const KvDeviceLayout& layout);  // floats that the fp32 solver adds apart
 void check_quantize(const KvDeviceLayout& layout, const KvQuantizeParams& p);
 }  // namespace detail
 

@@ -6,9 +6,10 @@
 
 #include "kvtoll/formats/device_maps.cuh"
 #include "kvtoll/formats/hqq.cuh"
-#include "kvtoll/formats/hqq_solver.cuh"
 #include "kvtoll/formats/hqq_solver.h"
+#include "kvtoll/formats/hqq_solver_fp32.cuh"
 #include "kvtoll/formats/quanto.cuh"
+#include "kvtoll/formats/torch_sum.h"
 
 namespace kvtoll {
 namespace {
@@ -45,6 +46,7 @@ struct Job {
   }
   bool by_warp() const { return groups.order == Order::kRow; }
   int64_t group_threads() const { return int64_t{groups.count} * (by_warp() ? 32 : 1); }
+  bool half_solver() const { return layout.format.solver == HqqSolver::kFp16; }
 };
 
 Groups groups_of(const KvDeviceLayout& layout, const KvQuantizeParams& p) {
@@ -96,26 +98,30 @@ void quantize_quanto(const Job& job) {
          job.codes<uint8_t>());
 }
 
-// All rows' errors, then each row's s and z.
+// All rows' errors (the fp32 form's are floats), then each row's s and z, then the fp32 form's
+// nodes.
 struct Workspace {
-  SolverError* errors;  // [kHqqIterations][rows]
+  void* errors;         // [kHqqIterations][rows]
   Strided<float> s, z;  // [groups] each
+  Strided<float> nodes;
 };
 
 Workspace workspace_of(const Job& job) {
+  const int rows = job.p.rows.count;
+  const int64_t groups = job.layout.groups.groups(), nodes = detail::solver_nodes(job.layout);
   auto* errors = static_cast<SolverError*>(job.p.workspace);
-  float* s = reinterpret_cast<float*>(errors + kHqqIterations * job.p.rows.count);
-  const int64_t groups = job.layout.groups.groups();
-  return {errors, {s, 2 * groups}, {s + groups, 2 * groups}};
+  float* s = reinterpret_cast<float*>(errors + kHqqIterations * rows);
+  return {errors, {s, 2 * groups}, {s + groups, 2 * groups}, {s + 2 * groups * rows, nodes}};
 }
 
 // Asks on the host, as the library does, whether any row's error still falls.
 class HostStop {
  public:
   explicit HostStop(int rows) : best_(rows, std::numeric_limits<float>::infinity()) {}
-  bool goes_on(const SolverError* errors, int64_t n, CudaStream stream) {
-    std::vector<SolverError> read(best_.size());
-    KVTOLL_CUDA(cudaMemcpyAsync(read.data(), errors, read.size() * sizeof(SolverError),
+  template <class Error>
+  bool goes_on(const Error* errors, int64_t n, CudaStream stream) {
+    std::vector<Error> read(best_.size());
+    KVTOLL_CUDA(cudaMemcpyAsync(read.data(), errors, read.size() * sizeof(Error),
                                 cudaMemcpyDeviceToHost, stream));
     KVTOLL_CUDA(cudaStreamSynchronize(stream));
     bool any = false;
@@ -132,22 +138,62 @@ class HostStop {
   std::vector<float> best_;
 };
 
-template <class T>
-int solve(const Job& job, const Workspace& work) {
+// iterate(i, errors): iteration i of the rows whose error still falls, Error its form.
+template <class Error, class Iterate>
+int solve(const Job& job, const Workspace& work, const Iterate& iterate) {
   const int rows = job.p.rows.count;
   const int64_t n = int64_t{job.groups.count} * job.groups.size;
-  KVTOLL_CUDA(
-      cudaMemsetAsync(work.errors, 0, kHqqIterations * rows * sizeof(SolverError), job.stream));
+  auto* errors = static_cast<Error*>(work.errors);
+  KVTOLL_CUDA(cudaMemsetAsync(errors, 0, kHqqIterations * rows * sizeof(Error), job.stream));
   HostStop host(rows);
   for (int i = 0; i < kHqqIterations; ++i) {
-    launch(job.run, {"hqq_solve_kernel", Bytes(job.x_bytes + 12 * int64_t{job.groups.count})},
-           job.stream, job.group_threads(), job.p.rows,
-           job.by_warp() ? hqq_solve_kernel<T, true> : hqq_solve_kernel<T, false>, job.x<T>(),
-           job.groups, job.levels, read_only(work.s), work.z, i, work.errors);
-    if (job.p.stop == SolverStop::kHost && !host.goes_on(work.errors + i * rows, n, job.stream))
+    iterate(i, errors);
+    if (job.p.stop == SolverStop::kHost && !host.goes_on(errors + i * rows, n, job.stream))
       return i + 1;
   }
   return kHqqIterations;
+}
+
+template <class T>
+int solve_fp16(const Job& job, const Workspace& work) {
+  return solve<SolverError>(job, work, [&](int i, SolverError* errors) {
+    launch(job.run, {"hqq_solve_kernel", Bytes(job.x_bytes + 12 * int64_t{job.groups.count})},
+           job.stream, job.group_threads(), job.p.rows,
+           job.by_warp() ? hqq_solve_kernel<T, true> : hqq_solve_kernel<T, false>, job.x<T>(),
+           job.groups, job.levels, read_only(work.s), work.z, i, errors);
+  });
+}
+
+TorchOrder torch_order(const Groups& groups) {
+  TorchOrder order;
+  order.n = narrow_count(int64_t{groups.count} * groups.size);
+  order.power = torch_sum_power(order.n / 32);
+  order.nodes = (order.n / 32) >> (2 * order.power);
+  order.group_power = torch_sum_power(groups.order == Order::kRow ? groups.size / 32 : groups.size);
+  order.straight = narrow_count(torch_sum_straight(groups.count));
+  order.four_power = torch_sum_power(groups.size / 4);
+  return order;
+}
+
+int solve_fp32(const Job& job, const Workspace& work) {
+  const TorchOrder order = torch_order(job.groups);
+  const CacheValues x{job.p.x, job.p.x_stride, job.layout.dtype};
+  const int64_t groups = job.groups.count, node_bytes = 4 * 32 * int64_t{order.nodes};
+  const int64_t in_nodes = int64_t{order.nodes} * 32 << (2 * order.power);
+  const int64_t rest_bytes = (order.n - in_nodes) * job.x_bytes / order.n;
+  return solve<float>(job, work, [&](int i, float* errors) {
+    const auto go = [&](const KvOp& op, int64_t threads, auto kernel, auto... last) {
+      launch(job.run, op, job.stream, threads, job.p.rows, kernel, x, job.groups, last...);
+    };
+    go({"hqq_error_kernel", Bytes(job.x_bytes - rest_bytes + 8 * groups + node_bytes)},
+       32 * int64_t{order.nodes}, hqq_error_kernel, job.group_of, order, job.levels,
+       read_only(work.s), read_only(work.z), i, errors, work.nodes);
+    go({"hqq_mean_kernel", Bytes(rest_bytes + node_bytes)}, 32, hqq_mean_kernel, job.group_of,
+       order, job.levels, read_only(work.s), read_only(work.z), i, read_only(work.nodes), errors);
+    go({"hqq_rezero_kernel", Bytes(job.x_bytes + 12 * groups)}, job.group_threads(),
+       job.by_warp() ? hqq_rezero_kernel<true> : hqq_rezero_kernel<false>, order, job.levels,
+       read_only(work.s), work.z, i, errors);
+  });
 }
 
 template <class T, class Word>
@@ -163,13 +209,14 @@ template <class T>
 int quantize_hqq(const Job& job) {
   const Workspace work = workspace_of(job);
   const int64_t groups = job.groups.count;
+  const bool half = job.half_solver();
   launch(job.run, {"hqq_scale_kernel", Bytes(job.x_bytes + 8 * groups)}, job.stream,
          job.group_threads(), job.p.rows,
          job.by_warp() ? hqq_scale_kernel<T, true> : hqq_scale_kernel<T, false>, job.x<T>(),
-         job.groups, job.levels, work.s, work.z);
-  const int iterations = solve<T>(job, work);
+         job.groups, job.levels, half, work.s, work.z);
+  const int iterations = half ? solve_fp16<T>(job, work) : solve_fp32(job, work);
   launch(job.run, {"hqq_meta_kernel", Bytes(8 * groups + job.meta_bytes)}, job.stream, groups,
-         job.p.rows, hqq_meta_kernel<T>, read_only(work.s), read_only(work.z), job.place,
+         job.p.rows, hqq_meta_kernel<T>, read_only(work.s), read_only(work.z), half, job.place,
          job.groups.count, job.scale<T>(), job.offset<T>());
   if (job.layout.format.bits == 3)
     encode_hqq<T, uint32_t>(job, work);
@@ -180,8 +227,9 @@ int quantize_hqq(const Job& job) {
 
 }  // namespace
 
-void kv_device_shrink_table(float* out, int n, CudaStream stream) {
-  launch({}, {"hqq_shrink_kernel", Bytes(4 * int64_t{n})}, stream, n, {}, hqq_shrink_kernel, n,
+void kv_device_shrink(HqqSolver solver, const float* e, int n, float* out, CudaStream stream) {
+  launch({}, {"hqq_shrink_kernel", Bytes(8 * int64_t{n})}, stream, n, {},
+         solver == HqqSolver::kFp16 ? hqq_shrink_kernel<__half> : hqq_shrink_kernel<float>, e, n,
          out);
 }
 

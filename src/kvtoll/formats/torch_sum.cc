@@ -2,9 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kvtoll/formats/torch_sum.h"
 
-#include <algorithm>
 #include <array>
-#include <bit>
 
 #include "kvtoll/formats/rounding.h"
 
@@ -17,8 +15,7 @@ constexpr int kLanes = 8;  // floats of the register that torch's kernel is comp
 // is carried into level k + 1 after 2^power terms.
 template <int W>
 KVTOLL_INLINE void add_levels(const float* x, int64_t stride, int64_t n, float* out) {
-  const int log2 = n > 1 ? std::bit_width(static_cast<uint64_t>(n - 1)) : 0;
-  const int power = std::max(4, log2 / 4);
+  const int power = torch_sum_power(n);
   const int64_t step = int64_t{1} << power;
   float level[4][W] = {};
   int64_t i = 0;
@@ -65,8 +62,8 @@ float torch_sum_contiguous(const float* x, int64_t n) {
 }
 
 void torch_sum_rows(const float* x, int64_t rows, int64_t cols, float* out) {
-  constexpr int kBlock = 4 * kLanes;  // columns that one thread of the kernel adds as one chain
-  const int64_t straight = cols >= kLanes ? cols / kBlock * kBlock : 0;
+  constexpr int kBlock = 4 * kLanes;
+  const int64_t straight = torch_sum_straight(cols);
   run_simd([&]() __attribute__((always_inline)) {
     for (int64_t c = 0; c < straight; c += kBlock) add_levels<kBlock>(x + c, cols, rows, out + c);
   });
