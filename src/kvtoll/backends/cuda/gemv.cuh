@@ -13,29 +13,27 @@
 #include "kvtoll/backends/cuda/gemv_input.cuh"
 #include "kvtoll/backends/cuda/next_weights.cuh"
 #include "kvtoll/backends/cuda/stage_ring.cuh"
+#include "kvtoll/backends/cuda/sum_exchange.cuh"
 #include "kvtoll/backends/cuda/tuning/gemv_shape.h"
 
 namespace kvtoll::cuda {
-
-inline constexpr int kGemvBatch = 32;   // rows that are finished together: one per lane
-inline constexpr int kGemvBatches = 4;  // whose partial sums may wait to be finished
 
 template <class S>
 using WeightRing = StageRing<S::kDepth, S::kStageBytes>;
 
 // Dynamic shared memory: ring | x of each warp in one or two terms | partial sums [batches][warps]
-// [batch] | barriers | sums of squares [warps] | count of finished batches.
+// [batch] | barriers of the ring | barriers of the sums | sums of squares [warps].
 template <class S, bool kNormed>
 struct GemvShared {
-  int x, x_chunks, partial, barriers, squares, finished, total;
+  int x, x_chunks, partial, ring_barriers, sum_barriers, squares, total;
   __host__ __device__ explicit GemvShared(int k) {
     x = WeightRing<S>::kBytes;
     x_chunks = kNormed ? 2 * term_stride<S>(k) : piece_count<S>(k) * S::kChunks;  // of a warp
     partial = x + S::kWarps * x_chunks * 16;
-    barriers = partial + kGemvBatches * S::kWarps * kGemvBatch * 4;
-    squares = barriers + WeightRing<S>::kBarrierBytes;
-    finished = squares + S::kWarps * 4;
-    total = finished + 4;
+    ring_barriers = partial + kGemvBatches * S::kWarps * kGemvBatch * 4;
+    sum_barriers = ring_barriers + WeightRing<S>::kBarrierBytes;
+    squares = sum_barriers + SumExchange<S::kWarps>::kBarrierBytes;
+    total = squares + S::kWarps * 4;
   }
 };
 
@@ -123,7 +121,7 @@ struct Multiplier {
         const uint2 v = fragments.step[j];
         mma16816<T>(j % 2 ? odd : even, w.x, w.z, w.y, w.w, v.x, v.y);
       }
-      ring.release(lane);
+      ring.release();
     }
     // Lane 4 g + c has columns 2 c and 2 c + 1: [0, 1] of the lower half, [2, 3] of the upper.
     if constexpr (kTerms == 1) return even[0] + odd[0] + even[3] + odd[3];
@@ -133,39 +131,15 @@ struct Multiplier {
   }
 };
 
-// Partial sums on their way from the multiplying warps to the finishing one, which never wait for
-// each other unless kGemvBatches batches lie between them.
-template <class S>
-struct SumExchange {
-  float* sums;             // [batches][warps][batch]
-  volatile int* finished;  // batches
-
-  __device__ __forceinline__ float* of(int batch) const {
-    return sums + batch % kGemvBatches * S::kWarps * kGemvBatch;
-  }
-  __device__ __forceinline__ void wait_for_room(int batch) const {
-    while (batch - *finished >= kGemvBatches) __nanosleep(32);
-  }
-  __device__ __forceinline__ void hand_over(int batch) const {
-    asm volatile("bar.arrive %0, %1;" ::"r"(1 + batch % kGemvBatches), "n"((S::kWarps + 1) * 32)
-                 : "memory");
-  }
-  __device__ __forceinline__ void wait_for(int batch) const {
-    asm volatile("bar.sync %0, %1;" ::"r"(1 + batch % kGemvBatches), "n"((S::kWarps + 1) * 32)
-                 : "memory");
-  }
-};
-
 // The finishing warp: sums of the rows [first, end) over the slices.
 template <class S, class T, bool kNormed, class Epilogue, class Params>
-__device__ __forceinline__ void finish_rows(const Params& p, const SumExchange<S>& exchange,
+__device__ __forceinline__ void finish_rows(const Params& p, const SumExchange<S::kWarps>& exchange,
                                             const float* squares, int first, int end, int lane) {
   pdl_wait();
   for (int batch = 0, row0 = first; row0 < end; ++batch, row0 += kGemvBatch) {
     const int row = row0 + lane;
     const typename Epilogue::Early early = Epilogue::early(p, row, row < end);
-    exchange.wait_for(batch);
-    const float* sums = exchange.of(batch) + lane;
+    const float* sums = exchange.wait(batch) + lane;
     float sum = 0.0f;
 #pragma unroll
     for (int i = 0; i < S::kWarps; ++i) sum += sums[i * kGemvBatch];
@@ -175,12 +149,12 @@ __device__ __forceinline__ void finish_rows(const Params& p, const SumExchange<S
       for (int i = 0; i < S::kWarps; ++i) all += squares[i];
       sum *= rsqrtf(all / static_cast<float>(p.k) + p.eps);
     }
-    __syncwarp();
-    if (lane == 0) *exchange.finished = batch + 1;
+    exchange.release(batch);
     Epilogue::template apply<T>(p, early, sum, row, row < end);
   }
 }
 
+// unit: rows that stay together.
 template <class S, class T, bool kNormed, class Epilogue, class Params>
 __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
   extern __shared__ __align__(128) unsigned char shared[];
@@ -190,28 +164,28 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
   const int first = first_row(p.rows, unit, blockIdx.x, gridDim.x);
   const int end = first_row(p.rows, unit, blockIdx.x + 1, gridDim.x);
   float* squares = reinterpret_cast<float*>(shared + at.squares);
-  const SumExchange<S> exchange{reinterpret_cast<float*>(shared + at.partial),
-                                reinterpret_cast<int*>(shared + at.finished)};
-  WeightRing<S> ring(shared, shared + at.barriers);
+  const SumExchange<S::kWarps> exchange(shared + at.partial, shared + at.sum_barriers);
+  WeightRing<S> ring(shared, shared + at.ring_barriers);
 
   if (warp == S::kWarps) {  // fills the ring
     if (lane == 0) ring.init(S::kWarps);
     __syncwarp();
     WeightWalk<S> walk(p, first, end);
     for (int i = 0; i < S::kDepth; ++i) walk.fill_next(ring, lane);
-    __syncthreads();
+    StartBarrier<S::kThreads>::arrive();
     while (walk.fill_next(ring, lane)) {
     }
     return;
   }
   if (warp > S::kWarps) {  // finishes rows
-    if (lane == 0) *exchange.finished = 0;
-    __syncthreads();
+    if (lane == 0) exchange.init();
+    __syncwarp();
+    StartBarrier<S::kThreads>::arrive();
     return finish_rows<S, T, kNormed, Epilogue>(p, exchange, squares, first, end, lane);
   }
 
   clear_padding<S>(shared, p.k / 8, warp, lane);
-  __syncthreads();
+  StartBarrier<S::kThreads>::wait();
   uint4* x = reinterpret_cast<uint4*>(shared + at.x) + warp * at.x_chunks;
   float unscale = 1.0f;
   if constexpr (kNormed)
@@ -222,8 +196,7 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
   Multiplier<S, T, kNormed ? 2 : 1> multiply{ring, x, p.k, warp, lane};
   multiply.begin();
   for (int batch = 0, row0 = first; row0 < end; ++batch, row0 += kGemvBatch) {
-    float* sums = exchange.of(batch) + warp * kGemvBatch;
-    exchange.wait_for_room(batch);
+    float* sums = exchange.place(batch, warp);
     for (int r = 0; r < min(kGemvBatch, end - row0); r += kGemvRows) {
       const float sum = multiply.rows() * unscale;
       if (lane % 4 == 0) sums[r + lane / 4] = sum;

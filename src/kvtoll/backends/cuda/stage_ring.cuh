@@ -19,11 +19,11 @@ class StageRing {
   __device__ StageRing(unsigned char* data, unsigned char* barriers)
       : data_(data), full_(shared_address(barriers)), empty_(full_ + 8 * kDepth) {}
 
-  // One thread of the filling warp; the others use the ring after a block barrier.
-  __device__ __forceinline__ void init(int readers) {
+  // One thread of the filling warp; the reading warps use the ring after a barrier.
+  __device__ __forceinline__ void init(int warps) {
     for (int i = 0; i < kDepth; ++i) {
-      barrier_init(full_ + 8 * i, KVTOLL_BULK_COPY ? 1 : 32);
-      barrier_init(empty_ + 8 * i, readers);
+      barrier_init(full_ + 8 * i, 32);
+      barrier_init(empty_ + 8 * i, warps * 32);
     }
     barrier_publish();
   }
@@ -37,8 +37,7 @@ class StageRing {
     const uint32_t full = full_ + 8 * stage_;
     const uint32_t to = shared_address(data_) + static_cast<uint32_t>(stage_ * kStageBytes);
 #if KVTOLL_BULK_COPY
-    if (lane == 0) barrier_expect(full, rows * bytes);
-    __syncwarp();
+    barrier_expect(full, lane < rows ? bytes : 0);
     if (lane < rows) bulk_copy(to + lane * pitch, from + lane * stride, bytes, full);
 #else
     for (int r = 0; r < rows; ++r) lanes_copy(to + r * pitch, from + r * stride, bytes, lane);
@@ -52,10 +51,9 @@ class StageRing {
     barrier_wait(full_ + 8 * stage_, laps_ & 1);
     return data_ + stage_ * kStageBytes;
   }
-  // All lanes of the warp have read it.
-  __device__ __forceinline__ void release(int lane) {
-    __syncwarp();
-    if (lane == 0) barrier_arrive(empty_ + 8 * stage_);
+  // This lane has read it.
+  __device__ __forceinline__ void release() {
+    barrier_arrive(empty_ + 8 * stage_);
     advance();
   }
 
