@@ -226,31 +226,33 @@ __device__ __forceinline__ void split_weights(const AttentionParams& p, float* w
 }
 
 // The output of `heads` heads from `splits` partial results. The first loads are on their way while
-// the weights are found.
+// the weights are found; each round of loads takes a microsecond or more while weights stream.
 template <int kDim, int kWarps>
 __device__ __forceinline__ void combine_splits(const AttentionParams& p, float* weights,
                                                int64_t item0, int splits, int heads,
                                                int64_t out_at) {
-  constexpr int kHeld = 12, kStride = 8 * kDim / 4;  // float4 from one split to the next
+  constexpr int kHeld = 34, kStride = 8 * kDim / 4;  // float4 from one split to the next
   const float4* partial = reinterpret_cast<const float4*>(p.partial + item0 * 8 * kDim);
   const int n = heads * kDim / 4;
   float4 held[kHeld];
+  const auto load = [&](int vector, int first) {
 #pragma unroll
-  for (int s = 0; s < kHeld; ++s)
-    if (s < splits && threadIdx.x < n)
-      held[s] = __ldcg(partial + int64_t(s) * kStride + threadIdx.x);
+    for (int s = 0; s < kHeld; ++s)
+      if (first + s < splits && vector < n)
+        held[s] = __ldcg(partial + int64_t(first + s) * kStride + vector);
+  };
+  load(threadIdx.x, 0);
   split_weights<kWarps>(p, weights, item0, splits, heads);
   __syncthreads();
   for (int i = threadIdx.x; i < n; i += kWarps * 32) {
     const float* weight = weights + i * 4 / kDim * kMaxSplits;
     float4 out{};
+    for (int first = 0; first < splits; first += kHeld) {
+      if (first > 0 || i >= kWarps * 32) load(i, first);
 #pragma unroll
-    for (int s = 0; s < kHeld; ++s)
-      if (s < splits)
-        add_scaled(out, weight[s], i < kWarps * 32 ? held[s] : __ldcg(partial + s * kStride + i));
-#pragma unroll 8
-    for (int s = kHeld; s < splits; ++s)
-      add_scaled(out, weight[s], __ldcg(partial + int64_t(s) * kStride + i));
+      for (int s = 0; s < kHeld; ++s)
+        if (first + s < splits) add_scaled(out, weight[first + s], held[s]);
+    }
     store_attended(p, out_at + i * 4, out);
   }
 }

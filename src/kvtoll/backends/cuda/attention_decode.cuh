@@ -85,8 +85,7 @@ __device__ __forceinline__ void clear_rows(unsigned char* values, int tokens, in
 // Grid: splits x (kv_heads * head groups of 8) x rows, in clusters along the splits. A sequence
 // uses as many of the splits as it has tiles for; the other blocks return at once.
 template <class T, int kDim, int kWarps>
-__global__ void __launch_bounds__(kWarps * 32, attention_blocks(kDim))
-    attention_decode_kernel(AttentionParams p) {
+__global__ void __launch_bounds__(kWarps * 32, 1) attention_decode_kernel(AttentionParams p) {
   extern __shared__ __align__(128) unsigned char attention_shared[];
   using Ring = TokenRing<kDim>;
   pdl_trigger();

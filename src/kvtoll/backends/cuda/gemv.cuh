@@ -171,8 +171,9 @@ __device__ __forceinline__ void gemv_body(const Params& p, int unit) {
     if (lane == 0) ring.init(S::kWarps);
     __syncwarp();
     WeightWalk<S> walk(p, first, end);
-    for (int i = 0; i < S::kDepth; ++i) walk.fill_next(ring, lane);
+    for (int i = p.late_x ? 1 : 0; i < S::kDepth; ++i) walk.fill_next(ring, lane);
     StartBarrier<S::kThreads>::arrive();
+    if (p.late_x) pdl_wait();
     while (walk.fill_next(ring, lane)) {
     }
     return;

@@ -30,6 +30,9 @@ struct GemvParams {
   const float* bias = nullptr;  // [rows] or null
   void* out = nullptr;          // see each kernel
   NextWeights next;
+  // Whether the kernel before ends on all multiprocessors at once and late: then x would wait
+  // behind a whole ring of weights, so the last stage is asked for behind it.
+  bool late_x = false;
 };
 
 // q, k and v with RoPE and the cache append in the epilogue; for models without q/k norms.

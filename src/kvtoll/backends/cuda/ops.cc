@@ -143,6 +143,7 @@ void CudaBackend::output_add(int layer) {
   if (row_count_ > 1) return output_add_rows(layer, act_.x, row_count_);
   GemvParams p{w.o, c.hidden, c.q_width(), act_.attended, nullptr, 0.0f, w.o_bias, act_.x};
   p.next = next_weights(layer, Stage::kOutput);
+  p.late_x = attention_now().streams();
   log_.run({"output_gemv_kernel", {gemv_bytes(c.hidden, c.q_width(), 4, true, w.o_bias)}, layer},
            [&] { launch_output_add(p, options_.weights, launch_context()); });
 }
