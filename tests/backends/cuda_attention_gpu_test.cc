@@ -144,17 +144,32 @@ class CudaAttention : public test::GpuTest {
   }
 };
 
-TEST_F(CudaAttention, EveryLayoutIsTheSumInDouble) {
-  for (int tokens : {1, 15, 16, 17, 127, 128, 129, 700, 2049, 3041, 3600, 6001})
-    check(DType::kF16, {28, 4, 128}, tokens);
-  for (int tokens : {130, 5000}) check(DType::kBF16, {28, 4, 128}, tokens);
+struct Case {
+  const char* name;
+  DType dtype;
+  Shape shape;
+  std::vector<int> tokens;
+};
+
+class CudaAttentionOf : public CudaAttention, public testing::WithParamInterface<Case> {};
+
+TEST_P(CudaAttentionOf, EveryLayoutIsTheSumInDouble) {
+  for (int tokens : GetParam().tokens) check(GetParam().dtype, GetParam().shape, tokens);
 }
 
-TEST_F(CudaAttention, EveryHeadSizeAndRatioIsTheSumInDouble) {
-  for (const Shape shape : {Shape{12, 2, 64}, Shape{5, 5, 80}, Shape{12, 1, 96}, Shape{8, 8, 128},
-                            Shape{7, 1, 256}, Shape{36, 3, 64}})
-    for (int tokens : {1, 100, 2500, 4100}) check(DType::kF16, shape, tokens);
-}
+INSTANTIATE_TEST_SUITE_P(
+    Cases, CudaAttentionOf,
+    testing::Values(
+        Case{"d128_gqa7_short", DType::kF16, {28, 4, 128}, {1, 15, 16, 17, 127, 128, 129, 700}},
+        Case{"d128_gqa7_long", DType::kF16, {28, 4, 128}, {2049, 3041, 3600, 6001}},
+        Case{"d128_gqa7_bf16", DType::kBF16, {28, 4, 128}, {130, 5000}},
+        Case{"d64_gqa6", DType::kF16, {12, 2, 64}, {1, 100, 2500, 4100}},
+        Case{"d80_gqa1", DType::kF16, {5, 5, 80}, {1, 100, 2500, 4100}},
+        Case{"d96_gqa12", DType::kF16, {12, 1, 96}, {1, 100, 2500, 4100}},
+        Case{"d128_gqa1", DType::kF16, {8, 8, 128}, {1, 100, 2500, 4100}},
+        Case{"d256_gqa7", DType::kF16, {7, 1, 256}, {1, 100, 2500, 4100}},
+        Case{"d64_gqa12", DType::kF16, {36, 3, 64}, {1, 100, 2500, 4100}}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace kvtoll::cuda

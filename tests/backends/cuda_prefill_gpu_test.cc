@@ -77,7 +77,7 @@ struct Problem {
   }
 };
 
-class CudaPrefill : public test::GpuTest {
+class CudaPrefill : public test::GpuTest, public testing::WithParamInterface<int> {
  protected:
   // Largest error; values are at most 1.
   double error(const PrefillKernel& kernel, const Problem& p) {
@@ -115,17 +115,20 @@ class CudaPrefill : public test::GpuTest {
 };
 
 // Probabilities and the output are rounded to the dtype: half a unit of 1, each.
-TEST_F(CudaPrefill, EveryKernelIsTheSumInDouble) {
-  for (int dim : {64, 80, 96, 128, 256})
-    for (int major : {8, device_info(0).major})
-      for (const DType dtype : {DType::kF16, DType::kBF16})
-        for (const Shape shape : kShapes) {
-          const PrefillKernel kernel = prefill_kernel(major, dim);
-          EXPECT_LT(error(kernel, Problem(dtype, dim, shape)), dtype == DType::kF16 ? 1e-3 : 8e-3)
-              << kernel.name << " " << dim << " " << dtype_name(dtype) << " rows " << shape.rows
-              << " behind " << shape.first;
-        }
+TEST_P(CudaPrefill, EveryKernelIsTheSumInDouble) {
+  const int dim = GetParam();
+  for (int major : {8, device_info(0).major})
+    for (const DType dtype : {DType::kF16, DType::kBF16})
+      for (const Shape shape : kShapes) {
+        const PrefillKernel kernel = prefill_kernel(major, dim);
+        EXPECT_LT(error(kernel, Problem(dtype, dim, shape)), dtype == DType::kF16 ? 1e-3 : 8e-3)
+            << kernel.name << " " << dim << " " << dtype_name(dtype) << " rows " << shape.rows
+            << " behind " << shape.first;
+      }
 }
+
+INSTANTIATE_TEST_SUITE_P(Dims, CudaPrefill, testing::Values(64, 80, 96, 128, 256),
+                         testing::PrintToStringParamName());
 
 }  // namespace
 }  // namespace kvtoll::cuda
