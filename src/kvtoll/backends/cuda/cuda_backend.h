@@ -141,7 +141,6 @@ class CudaBackend final : public Backend {
   Result<void> attend_materialized(int layer);
 
   // ops.cc
-  AttentionGrid attention_now() const;
   void attend_to(int layer, const CacheView& view, bool by_row);
   LaunchContext launch_context() const;
   RowMap decode_rows() const { return {act_.row_slot, act_.slot_length}; }
@@ -159,7 +158,6 @@ class CudaBackend final : public Backend {
   DeviceInfo device_;
   int max_shared_ = 0;  // bytes of shared memory a block may have
   AttentionRoom attention_room_;
-  int64_t attention_tokens_ = 0;  // of this step: attention_tokens()
   PrefillKernel prefill_;
   DeviceMemory memory_;
   Stream stream_;
@@ -186,7 +184,8 @@ class CudaBackend final : public Backend {
   std::vector<int> rows_;  // slot of each row, as on the device
   std::vector<int> result_rows_;
   int row_count_ = 0;
-  bool seen_ = true;  // the last step's tokens have been waited for
+  AttentionGrid grid_;  // of decode attention
+  bool seen_ = true;    // the last step's tokens have been waited for
   bool flushed_ = false, all_logits_ = false, capturing_ = false;
   int64_t prompt_rows_ = 0;                // all_logits: rows of act_.x that hold the prompt
   int logit_first_ = 0, logit_count_ = 0;  // rows in act_.logits

@@ -31,12 +31,6 @@ NextWeights CudaBackend::next_weights(int layer, Stage stage) const {
           c.q_width() + 2 * c.kv_width(), 2};
 }
 
-// How attention is laid out in this step.
-AttentionGrid CudaBackend::attention_now() const {
-  const ModelConfig& c = config();
-  return attention_grid({row_count_, c.kv_heads, c.gqa(), attention_tokens_}, attention_room_);
-}
-
 void CudaBackend::embed() {
   EmbedParams p;
   p.table = weights_.embedding;
@@ -62,7 +56,7 @@ void CudaBackend::norm_qkv(int layer) {
   static_cast<GemvParams&>(p) = {w.qkv,      width,       c.hidden,
                                  act_.x,     w.attn_norm, static_cast<float>(c.rms_eps),
                                  w.qkv_bias, act_.qkv};
-  if (!attention_now().streams()) p.next = next_weights(layer, Stage::kQkv);
+  if (!grid_.streams()) p.next = next_weights(layer, Stage::kQkv);
   if (!rope_in_product())
     return log_.run(
         {"norm_qkv_gemv_kernel", {gemv_bytes(width, c.hidden, 4, false, w.qkv_bias)}, layer},
@@ -123,7 +117,7 @@ void CudaBackend::attend_to(int layer, const CacheView& view, bool by_row) {
   p.arrived = act_.arrived;
   p.heads = c.heads;
   p.row_count = row_count_;
-  p.grid = attention_now();
+  p.grid = grid_;
   if (row_count_ == 1 && p.grid.streams()) p.next = next_weights(layer, Stage::kQkv);
   const OpBytes bytes{attention_decode_bytes(0, row_count_, c.heads, c.kv_heads, c.head_dim),
                       attention_decode_bytes(1, 0, c.heads, c.kv_heads, c.head_dim)};
@@ -143,7 +137,7 @@ void CudaBackend::output_add(int layer) {
   if (row_count_ > 1) return output_add_rows(layer, act_.x, row_count_);
   GemvParams p{w.o, c.hidden, c.q_width(), act_.attended, nullptr, 0.0f, w.o_bias, act_.x};
   p.next = next_weights(layer, Stage::kOutput);
-  p.late_x = attention_now().streams();
+  p.late_x = grid_.streams();
   log_.run({"output_gemv_kernel", {gemv_bytes(c.hidden, c.q_width(), 4, true, w.o_bias)}, layer},
            [&] { launch_output_add(p, options_.weights, launch_context()); });
 }

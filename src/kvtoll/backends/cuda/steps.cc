@@ -97,7 +97,8 @@ Result<bool> CudaBackend::begin_decode(const StepInput& input) {
                                   cudaMemcpyHostToDevice, stream_.get()));
   }
   log_.set_visible(visible);
-  attention_tokens_ = attention_tokens(row_count_, context + 1, request_.max_tokens);
+  const int64_t tokens = attention_tokens(row_count_, context + 1, request_.max_tokens);
+  grid_ = attention_grid({row_count_, config().kv_heads, config().gqa(), tokens}, attention_room_);
   scope_.emplace(trace::Step{flushes ? trace::StepKind::kFlush : trace::StepKind::kAppend, context,
                              row_count_});
   // What a flush of stores launches depends on the host (HQQ's solver asks after each iteration).
@@ -121,11 +122,11 @@ void CudaBackend::run_ops() {
   argmax();
 }
 
-// What a captured step was made for: the number of rows and the tokens that attention is laid out
-// for (one number up to kClusterTokens, another beyond); with stores also which slots the rows are
-// and how much is stored, which the dequantizing launches take from the host.
+// What a captured step was made for: the number of rows and how attention is laid out; with stores
+// also which slots the rows are and how much is stored, which the dequantizing launches take from
+// the host.
 CudaBackend::StepKey CudaBackend::step_key() {
-  StepKey key{row_count_, attention_tokens_};
+  StepKey key{row_count_, grid_.splits, grid_.cluster};
   if (in_place() || !kv_.any_quantized()) return key;
   for (int row = 0; row < row_count_; ++row) {
     const int slot = rows_[static_cast<size_t>(row)];
