@@ -53,9 +53,9 @@ TEST(CudaSplits, OneClusterServesAShortSequenceWhereAllFitTheCard) {
   EXPECT_EQ(cluster({2, 4, 7, kClusterTokens / 2}), 8);
   EXPECT_EQ(cluster({2, 4, 7, kClusterTokens / 2 + 1}), 1);
   EXPECT_EQ(cluster({1, 8, 12, 4096}), 4);  // 16 groups of heads, and room for 15 clusters of 8
-  EXPECT_EQ(cluster({7, 4, 7, 2048}), 4);
-  EXPECT_EQ(cluster({8, 4, 7, 2048}), 2);
-  EXPECT_EQ(cluster({16, 4, 7, 1024}), 2);
+  EXPECT_EQ(cluster({7, 4, 7, 1024}), 4);
+  EXPECT_EQ(cluster({8, 4, 7, 1024}), 2);
+  EXPECT_EQ(cluster({16, 4, 7, 512}), 2);
   EXPECT_EQ(cluster({32, 4, 7, 512}), 1);
 }
 
