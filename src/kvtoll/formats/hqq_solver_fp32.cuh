@@ -51,35 +51,44 @@ struct ErrorOf {
   }
 };
 
-// partial: [node][chain]; a warp a node.
+// nodes: [node][chain]; a block of threads a node, a warp for each 2^power terms of its chains.
 static __global__ void hqq_error_kernel(CacheValues xs, Groups groups, GroupOf group_of,
                                         TorchOrder order, float levels, Strided<const float> ss,
                                         Strided<const float> zs, int i, const float* errors,
-                                        Strided<float> partial,
-                                        const __grid_constant__ KvRows rows) {
+                                        Strided<float> nodes, const __grid_constant__ KvRows rows) {
+  constexpr int kMostPower = 6;  // of 2^31 values
+  __shared__ float sums[1 << kMostPower][32];
   if (!still_falls(errors, rows, i, groups)) return;
-  const int node = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / 32);
-  const int lane = threadIdx.x % 32, terms = 1 << (2 * order.power);
-  if (node >= order.nodes) return;
   const ErrorOf error{
       xs.at(values_of(rows)), ss.at(blockIdx.y), zs.at(blockIdx.y), groups, group_of, levels};
-  TorchChain chain(order.power);
-  chain.add(terms, [&](int k) { return error(32 * (node * terms + k) + lane); });
-  partial.at(blockIdx.y)[32 * node + lane] = chain.sum();
+  const int node = static_cast<int>(blockIdx.x), lane = threadIdx.x % 32, step = 1 << order.power;
+  for (int b = static_cast<int>(threadIdx.x / 32); b < step;
+       b += static_cast<int>(blockDim.x / 32)) {
+    float sum = 0.0f;
+#pragma unroll 8
+    for (int k = 0; k < step; ++k) sum += error(32 * ((node * step + b) * step + k) + lane);
+    sums[b][lane] = sum;
+  }
+  __syncthreads();
+  if (threadIdx.x >= 32) return;
+  float sum = 0.0f;
+  for (int b = 0; b < step; ++b) sum += sums[b][lane];
+  nodes.at(blockIdx.y)[32 * node + lane] = sum;
 }
 
 // The mean error, errors[i][row]; a warp a row.
 static __global__ void hqq_mean_kernel(CacheValues xs, Groups groups, GroupOf group_of,
                                        TorchOrder order, float levels, Strided<const float> ss,
-                                       Strided<const float> zs, int i, Strided<const float> partial,
-                                       float* errors, const __grid_constant__ KvRows rows) {
+                                       Strided<const float> zs, int i,
+                                       Strided<const float> partials, float* errors,
+                                       const __grid_constant__ KvRows rows) {
   if (!still_falls(errors, rows, i, groups)) return;
   if (threadIdx.x >= 32) return;
   const int lane = threadIdx.x, terms = order.n / 32;
   const int first = order.nodes << (2 * order.power), tail = 32 * terms + lane;
   const ErrorOf error{
       xs.at(values_of(rows)), ss.at(blockIdx.y), zs.at(blockIdx.y), groups, group_of, levels};
-  const float* __restrict__ nodes = partial.at(blockIdx.y);
+  const float* __restrict__ nodes = partials.at(blockIdx.y);
   TorchChain chain(order.power);
 #pragma unroll 8
   for (int node = 0; node < order.nodes; ++node) chain.add_node(nodes[32 * node + lane]);

@@ -186,7 +186,7 @@ int solve_fp32(const Job& job, const Workspace& work) {
       launch(job.run, op, job.stream, threads, job.p.rows, kernel, x, job.groups, last...);
     };
     go({"hqq_error_kernel", Bytes(job.x_bytes - rest_bytes + 8 * groups + node_bytes)},
-       32 * int64_t{order.nodes}, hqq_error_kernel, job.group_of, order, job.levels,
+       kBlock * int64_t{order.nodes}, hqq_error_kernel, job.group_of, order, job.levels,
        read_only(work.s), read_only(work.z), i, errors, work.nodes);
     go({"hqq_mean_kernel", Bytes(rest_bytes + node_bytes)}, 32, hqq_mean_kernel, job.group_of,
        order, job.levels, read_only(work.s), read_only(work.z), i, read_only(work.nodes), errors);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // torch_sum.h on the device, where every term is computed when it is added: value(i) is called once
 // for each i. A contiguous sum has 32 chains, of the elements i % 32, so a warp adds it with a lane
-// a chain; where it is long, warps add a node (2^(2 power) terms of each chain) each first.
+// a chain; where it is long, others add nodes (2^(2 power) terms of each chain) first.
 #pragma once
 
 #include <cuda_runtime.h>
