@@ -120,7 +120,9 @@ class Backend {
   // --- one step, in this order, bracketed by a trace::StepScope that the backend opens in
   // begin_step() and closes in end_step(). begin_step() returns false when a captured graph
   // replayed the whole step: the operations and end_step() must then not be called. Errors:
-  // kUnsupported from a flush whose shape the real library refuses.
+  // kUnsupported from a flush whose shape the real library refuses; kMachine from a launch that
+  // failed. After an error the slots of the step must be cleared before they are used again; the
+  // other slots go on.
   virtual Result<bool> begin_step(const StepInput& input) = 0;
   virtual void embed() = 0;                  // x = E[token]
   virtual void norm_qkv(int layer) = 0;      // q, k, v = W_qkv RMSNorm(x) (+ bias)

@@ -75,6 +75,7 @@ GraphExec capture(cudaStream_t stream, const Work& work) {
     work();
   } catch (...) {
     (void)cudaStreamEndCapture(stream, &graph);
+    (void)cudaGetLastError();  // of the capture; the next launch must not report it
     if (graph) (void)cudaGraphDestroy(graph);
     throw;
   }

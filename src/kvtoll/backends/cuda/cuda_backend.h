@@ -25,7 +25,7 @@
 
 namespace kvtoll::cuda {
 
-class CudaBackend final : public Backend {
+class CudaBackend : public Backend {
  public:
   CudaBackend(std::shared_ptr<const Checkpoint> checkpoint, const BackendOptions& options,
               DeviceInfo device);
@@ -57,6 +57,9 @@ class CudaBackend final : public Backend {
   bool last_step_flushed() const override { return flushed_; }
   MemorySplit memory() const override { return memory_.used(); }
   MemorySplit peak_memory() const override { return memory_.peak(); }
+
+ protected:
+  cudaStream_t stream() const { return stream_.get(); }
 
  private:
   struct CapturedStep {

@@ -128,7 +128,12 @@ void CudaBackend::attend_to(int layer, const CacheView& view, bool by_row) {
 void CudaBackend::attend(int layer) {
   if (failure_) return;
   if (in_place()) return attend_to(layer, kv_.rows(layer), false);
-  if (const auto done = attend_materialized(layer); !done) failure_ = done.error();
+  try {
+    if (const auto done = attend_materialized(layer); !done) failure_ = done.error();
+  } catch (const CudaError& error) {  // of a call between the launches
+    if (capturing_) throw;
+    failure_ = Error{ErrorKind::kMachine, error.what()};
+  }
 }
 
 void CudaBackend::output_add(int layer) {

@@ -103,7 +103,10 @@ Result<bool> CudaBackend::begin_decode(const StepInput& input) {
                              row_count_});
   // What a flush of stores launches depends on the host (HQQ's solver asks after each iteration).
   if (options_.launch == Launch::kEager || (flushes && !in_place())) return true;
-  KVTOLL_TRY_VOID(replay_or_capture());
+  if (const auto launched = replay_or_capture(); !launched) {
+    scope_.reset();
+    return tl::unexpected<Error>(launched.error());
+  }
   KVTOLL_TRY_VOID(finish_decode());
   return false;
 }
