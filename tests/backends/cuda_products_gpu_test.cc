@@ -144,7 +144,7 @@ TEST_F(CudaProducts, AreTheSumsAtEveryWidth) {
 }
 
 TEST_F(CudaProducts, AreTheSumsForEveryCountOfRows) {
-  // The last makes the sums' buffers go round; it has not run on a card yet.
+  // The last makes the sums' buffers go round.
   for (int rows : {1, 7, 8, 131, 133, 132 * 32 + 1, 132 * 35 + 17, 132 * 200 + 5}) {
     const Problem p(DType::kF16, rows, 200);
     EXPECT_LT(error(p, Kind::kLmHead), budget(DType::kF16)) << rows << " rows";
