@@ -5,37 +5,11 @@
 #include <memory>
 
 #include "kvtoll/cli/command.h"
+#include "kvtoll/cli/path_options.h"
 #include "kvtoll/engine/text_job.h"
 
 namespace kvtoll::cli {
 namespace {
-
-const std::map<std::string, Attention> kAttentions = {{"materialize", Attention::kMaterialize},
-                                                      {"fused", Attention::kFused}};
-const std::map<std::string, Launch> kLaunches = {{"eager", Launch::kEager},
-                                                 {"graph", Launch::kGraph}};
-const std::map<std::string, Prefill> kPrefills = {{"exact", Prefill::kExact},
-                                                  {"quantized", Prefill::kQuantized}};
-const std::map<std::string, DType> kDTypes = {
-    {"fp16", DType::kF16}, {"bf16", DType::kBF16}, {"fp32", DType::kF32}};
-
-// Turns one of the map's words into its value; another word is an error that lists them.
-template <class Map>
-CLI::Validator one_of(const Map& words) {
-  return CLI::Validator(
-      [&words](std::string& word) -> std::string {
-        std::string known;
-        for (const auto& [name, value] : words) {
-          if (name == word) {
-            word = std::to_string(static_cast<int>(value));
-            return {};
-          }
-          known += (known.empty() ? "" : ", ") + name;
-        }
-        return "`" + word + "` is not one of " + known;
-      },
-      "");
-}
 
 void print_piece(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -81,20 +55,11 @@ void setup_generate(CLI::App& app, ExitCode& exit_code) {
   app.add_option("--residual", job->residual, "where the format does not say")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  app.add_option("--dtype", job->dtype, "fp16, bf16 or fp32; default: the checkpoint's own")
-      ->transform(one_of(kDTypes))
-      ->type_name("NAME");
+  add_dtype_option(app, job->dtype);
   app.add_option("--threads", job->options.threads, "default: one per physical core");
   app.add_option("--backend", job->backend, "auto, cpu or cuda")->capture_default_str();
-  app.add_option("--attention", job->options.attention, "materialize or fused")
-      ->transform(one_of(kAttentions))
-      ->type_name("NAME");
-  app.add_option("--launch", job->options.launch, "eager or graph")
-      ->transform(one_of(kLaunches))
-      ->type_name("NAME");
-  app.add_option("--prefill", job->options.prefill, "exact or quantized")
-      ->transform(one_of(kPrefills))
-      ->type_name("NAME");
+  add_path_options(app, job->options);
+  add_prefill_option(app, job->options.prefill);
   app.add_option("--temperature", job->sampling.temperature, "0: greedy")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--top-p", job->sampling.top_p)->check(CLI::Range(0.0, 1.0));

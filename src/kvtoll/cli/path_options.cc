@@ -6,14 +6,28 @@
 
 namespace kvtoll::cli {
 
-void add_path_options(CLI::App& app, PathWish& path) {
+namespace {
+
+template <class Path>
+void add_path(CLI::App& app, Path& path, const char* attention) {
   app.add_option_function<std::string>(
          "--attention", [&path](const std::string& word) { path.attention = attention_of(word); },
-         "default: the backend's quickest; materialize on CUDA: Hugging Face's own work")
+         attention)
       ->check(CLI::IsMember({"materialize", "fused"}));
   app.add_option_function<std::string>(
-         "--launch", [&path](const std::string& word) { path.launch = launch_of(word); })
+         "--launch", [&path](const std::string& word) { path.launch = launch_of(word); },
+         "one launch at a time, or captured steps")
       ->check(CLI::IsMember({"eager", "graph"}));
+}
+
+}  // namespace
+
+void add_path_options(CLI::App& app, PathWish& path) {
+  add_path(app, path,
+           "default: the backend's quickest; materialize on CUDA: Hugging Face's own work");
+}
+void add_path_options(CLI::App& app, BackendOptions& options) {
+  add_path(app, options, "default: materialize, on CUDA Hugging Face's own work");
 }
 
 void add_prefill_option(CLI::App& app, Prefill& prefill) {

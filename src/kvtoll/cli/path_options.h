@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
-// Options of the commands that want values, however computed: --attention and --launch, --prefill,
+// Options of several commands: --attention and --launch (a wish where only values count),
+// --prefill,
 // --dtype.
 #pragma once
 
@@ -17,6 +18,7 @@ class App;
 namespace kvtoll::cli {
 
 void add_path_options(CLI::App& app, PathWish& path);
+void add_path_options(CLI::App& app, BackendOptions& options);
 void add_prefill_option(CLI::App& app, Prefill& prefill);
 void add_dtype_option(CLI::App& app, std::optional<DType>& dtype);
 
