@@ -1,8 +1,7 @@
 // SPDX-FileCopyrightText: The kvtoll authors
 // SPDX-License-Identifier: Apache-2.0
 // Barriers in shared memory (mbarrier), by their address there: `arrivals` threads, and on sm_90
-// the bytes that copies bring, complete a phase; waiting names the phase's parity, 0 first. Every
-// lane arrives for itself: it costs nothing over one for its warp, and is what racecheck follows.
+// the bytes that copies bring, complete a phase; waiting names the phase's parity, 0 first.
 #pragma once
 
 #include <cuda_runtime.h>
